@@ -1,0 +1,54 @@
+/* Labelled data in HDF5 files: which arrays, and how they are read by many ranks. */
+#ifndef LOCKSTEP_DATASET_H
+#define LOCKSTEP_DATASET_H
+
+#include <stdbool.h>
+
+#include "lockstep/session.h"
+#include "lockstep/types.h"
+
+/* Where a set lies. Strings are borrowed for the call only.
+ *   file "data.h5", set "train", x NULL, y NULL   /train/X and /train/y
+ *   file "data.h5", set NULL                      /X and /y
+ *   file "data.h5:/a/b", set "train"              /a/b/train/X and /a/b/train/y
+ *   x "/df/features", y "other.h5:/labels"        those arrays, the first in file
+ *   x "/table:values_block_0"                     one field of a compound (table) dataset */
+typedef struct ls_dataset_source {
+    const char *file; /* FILE or FILE:/GROUP */
+    const char *set;  /* "train", "test", ... or NULL */
+    const char *x;    /* array of the features, or NULL for X of the set */
+    const char *y;    /* array of the labels, or NULL for y of the set */
+    bool without_y;   /* do not look for labels (predict) */
+} ls_dataset_source;
+
+/* A set whose header has been read: cheap, holds no rows. */
+typedef struct ls_dataset ls_dataset;
+
+/* Opens a set: rank 0 reads and checks the headers and shares them, every rank opens the file read-only. X must
+ * be n_samples x n_features (a vector counts as one feature) of an integer, boolean or float type, y must be
+ * (n_samples) or (n_samples, 1). Collective; source must agree. LS_E_INPUT names the file, the array and what
+ * was found. The caller closes *dataset. */
+ls_status ls_dataset_open(ls_session *session, const ls_dataset_source *source, ls_dataset **dataset);
+
+/* Frees it; NULL is allowed. Local. */
+void ls_dataset_close(ls_dataset *dataset);
+
+/* Whether the set exists (its X does), for example to find out which of train and test a file has.
+ * Collective; source must agree. LS_E_INPUT if the file itself cannot be read. */
+ls_status ls_dataset_exists(ls_session *session, const ls_dataset_source *source, bool *exists);
+
+/* Shape, and the place in words ("data.h5:/train/X"). Local. */
+int64_t ls_dataset_n_samples(const ls_dataset *dataset);
+int64_t ls_dataset_n_features(const ls_dataset *dataset);
+bool ls_dataset_has_y(const ls_dataset *dataset);
+const char *ls_dataset_x_name(const ls_dataset *dataset);
+const char *ls_dataset_y_name(const ls_dataset *dataset);
+
+/* scikit-learn's train_test_split of a user's own set into the file at output (/train/X /train/y /test/X
+ * /test/y): the same rows in the same order as train_test_split(X, y, train_size=..., random_state=...).
+ * train_size below 1 is a share, otherwise a number of rows. dtype is the type of X in the output.
+ * Collective; arguments must agree. */
+ls_status ls_dataset_split(ls_session *session, const ls_dataset_source *source, double train_size,
+                           uint32_t random_state, ls_dtype dtype, const char *output);
+
+#endif

@@ -1,0 +1,33 @@
+/* Status codes and error messages.
+ *
+ * Every function that can fail returns an ls_status. The numbers are the exit codes of the command, so they
+ * are stable. Beside the code there is one message per thread: it names the file and place, what was found and
+ * what to do. Collective functions agree before they return: all ranks get the code and the text of the lowest
+ * rank that failed. */
+#ifndef LOCKSTEP_ERROR_H
+#define LOCKSTEP_ERROR_H
+
+/* name, number (= exit code), meaning */
+#define LS_STATUS_LIST(X)                                                                                    \
+    X(LS_OK, 0, "success")                                                                                   \
+    X(LS_E_INTERNAL, 1, "a defect of lockstep itself")                                                       \
+    X(LS_E_USAGE, 2, "wrong option or parameter")                                                            \
+    X(LS_E_INPUT, 3, "input file or data cannot be used")                                                    \
+    X(LS_E_OUTPUT, 4, "output cannot be written")                                                            \
+    X(LS_E_MEMORY, 5, "out of memory")                                                                       \
+    X(LS_E_MPI, 6, "MPI call failed")                                                                        \
+    X(LS_E_DIVERGED, 7, "training diverged: the loss is not finite")
+
+typedef enum ls_status {
+#define LS_STATUS_ENUM(name, number, text) name = number,
+    LS_STATUS_LIST(LS_STATUS_ENUM)
+#undef LS_STATUS_ENUM
+} ls_status;
+
+/* The meaning of a code, for example "input file or data cannot be used". Never NULL. Local. */
+const char *ls_status_text(ls_status status);
+
+/* The message of the newest failure in this thread, "" if there was none. Valid until the next failure. Local. */
+const char *ls_error_message(void);
+
+#endif

@@ -1,0 +1,51 @@
+/* Synthetic data: scikit-learn's make_classification and train_test_split, element by element. */
+#ifndef LOCKSTEP_GENERATE_H
+#define LOCKSTEP_GENERATE_H
+
+#include <stdbool.h>
+
+#include "lockstep/session.h"
+#include "lockstep/types.h"
+
+/* Parameters of sklearn.datasets.make_classification, with its names and meaning. */
+typedef struct ls_make_classification {
+    int64_t n_samples;            /* 100 */
+    int64_t n_features;           /* 20 */
+    int64_t n_informative;        /* 2 */
+    int64_t n_redundant;          /* 2 */
+    int64_t n_repeated;           /* 0 */
+    int64_t n_classes;            /* 2 */
+    int64_t n_clusters_per_class; /* 2 */
+    const double *weights;        /* n_weights shares of the classes, or NULL for equal ones; borrowed */
+    int64_t n_weights;            /* n_classes, or n_classes - 1 */
+    double flip_y;                /* 0.01 */
+    double class_sep;             /* 1.0 */
+    bool hypercube;               /* true */
+    const double *shift;          /* 1 or n_features values; NULL means shift=None (drawn at random); borrowed */
+    int64_t n_shift;              /* default one value, 0.0 */
+    const double *scale;          /* 1 or n_features values; NULL means scale=None (drawn at random); borrowed */
+    int64_t n_scale;              /* default one value, 1.0 */
+    bool shuffle;                 /* true */
+    uint32_t random_state;        /* seed of NumPy's RandomState */
+} ls_make_classification;
+
+/* scikit-learn's defaults, random_state 0. Local. */
+void ls_make_classification_defaults(ls_make_classification *parameters);
+
+/* Largest n_samples * n_features that ls_generate makes with scikit-learn's sequential generator. */
+#define LS_GENERATE_MAX_VALUES ((int64_t)1 << 29)
+
+typedef struct ls_generate_options {
+    ls_make_classification data;
+    double train_size;            /* 0: no split; below 1: share of the rows; otherwise number of rows */
+    uint32_t split_random_state;  /* seed of train_test_split */
+    ls_dtype dtype;               /* storage type of X, LS_FLOAT64 by default */
+} ls_generate_options;
+
+/* Makes the data and writes /train/X /train/y (uint8) and, with a split, /test/X /test/y, all parameters and
+ * versions as attributes of the root group. Collective; arguments must agree on all ranks. LS_E_USAGE for
+ * parameters that scikit-learn rejects (named as scikit-learn names them), LS_E_OUTPUT when the file cannot be
+ * written; then no file is left. */
+ls_status ls_generate(ls_session *session, const ls_generate_options *options, const char *output);
+
+#endif

@@ -1,0 +1,14 @@
+/* The whole public API. */
+#ifndef LOCKSTEP_LOCKSTEP_H
+#define LOCKSTEP_LOCKSTEP_H
+
+#include "lockstep/dataset.h"
+#include "lockstep/error.h"
+#include "lockstep/evaluate.h"
+#include "lockstep/generate.h"
+#include "lockstep/model.h"
+#include "lockstep/session.h"
+#include "lockstep/train.h"
+#include "lockstep/types.h"
+
+#endif

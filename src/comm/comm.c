@@ -1,0 +1,118 @@
+#include "comm/comm.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+enum { PIECE = 1 << 30 }; /* MPI counts are int */
+
+ls_status ls_mpi_check(int code, const char *call)
+{
+    if (code == MPI_SUCCESS) return LS_OK;
+    char text[MPI_MAX_ERROR_STRING] = "";
+    int length = 0;
+    MPI_Error_string(code, text, &length);
+    return ls_fail(LS_E_MPI, "%s: %s", call, text);
+}
+
+/* Ranks ordered by (lowest world rank of the node, world rank): one node's ranks become neighbours. */
+static ls_status order_by_node(MPI_Comm *comm)
+{
+    MPI_Comm node;
+    int rank, first;
+    LS_TRY(ls_mpi_check(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "MPI_Comm_rank"));
+    LS_TRY(ls_mpi_check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node),
+                        "MPI_Comm_split_type"));
+    first = rank;
+    LS_TRY(ls_mpi_check(MPI_Bcast(&first, 1, MPI_INT, 0, node), "MPI_Bcast"));
+    MPI_Comm_free(&node);
+
+    /* The split key must be one int: position in the order of (first, rank). World rank 0 stays rank 0 because
+     * it is the lowest of the first node. Sorting by `first` with ties by world rank is what MPI_Comm_split does. */
+    return ls_mpi_check(MPI_Comm_split(MPI_COMM_WORLD, 0, first, comm), "MPI_Comm_split");
+}
+
+ls_status ls_session_open(ls_session **result)
+{
+    *result = NULL;
+    ls_session *session;
+    LS_TRY(ls_alloc(&session, 1, sizeof *session, "session"));
+    int initialized = 0;
+    MPI_Initialized(&initialized);
+    if (!initialized) {
+        const ls_status status = ls_mpi_check(MPI_Init(NULL, NULL), "MPI_Init");
+        if (status != LS_OK) {
+            ls_free(session);
+            return status;
+        }
+        session->initialized_mpi = 1;
+    }
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    ls_status status = order_by_node(&session->comm);
+    if (status == LS_OK) {
+        MPI_Comm_set_errhandler(session->comm, MPI_ERRORS_RETURN);
+        MPI_Comm_rank(session->comm, &session->rank);
+        MPI_Comm_size(session->comm, &session->size);
+        *result = session;
+    } else {
+        ls_free(session);
+    }
+    return status;
+}
+
+void ls_session_close(ls_session *session)
+{
+    if (!session) return;
+    MPI_Comm_free(&session->comm);
+    if (session->initialized_mpi) MPI_Finalize();
+    ls_free(session);
+}
+
+int ls_session_rank(const ls_session *session)
+{
+    return session->rank;
+}
+
+int ls_session_size(const ls_session *session)
+{
+    return session->size;
+}
+
+ls_status ls_broadcast(ls_session *session, void *data, size_t n)
+{
+    for (char *at = data; n > 0;) {
+        const size_t piece = n < PIECE ? n : PIECE;
+        LS_TRY(ls_mpi_check(MPI_Bcast(at, (int)piece, MPI_BYTE, 0, session->comm), "MPI_Bcast"));
+        at += piece;
+        n -= piece;
+    }
+    return LS_OK;
+}
+
+ls_status ls_session_agree(ls_session *session, ls_status status)
+{
+    if (session->size == 1) return status;
+    const int none = session->size;
+    const int mine = status == LS_OK ? none : session->rank;
+    int lowest = none;
+    LS_TRY(ls_mpi_check(MPI_Allreduce(&mine, &lowest, 1, MPI_INT, MPI_MIN, session->comm), "MPI_Allreduce"));
+    if (lowest == none) return LS_OK;
+
+    struct {
+        int status;
+        char text[LS_MESSAGE_SIZE];
+    } verdict;
+    memset(&verdict, 0, sizeof verdict);
+    verdict.status = status;
+    strncpy(verdict.text, ls_error_message(), sizeof verdict.text - 1);
+    LS_TRY(ls_mpi_check(MPI_Bcast(&verdict, (int)sizeof verdict, MPI_BYTE, lowest, session->comm), "MPI_Bcast"));
+    return ls_fail((ls_status)verdict.status, "%s", verdict.text);
+}
+
+int64_t ls_split(int64_t n, int64_t parts, int64_t p)
+{
+    /* floor(p * n / parts) without the product: n = whole * parts + rest. */
+    const int64_t whole = n / parts, rest = n % parts;
+    return whole * p + (int64_t)((__int128)rest * p / parts);
+}

@@ -1,0 +1,210 @@
+#include "comm/tree.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+
+enum {
+    MAX_SUBTREES = 128, /* at most two per level of a tree of 2^62 leaves */
+    PIECE = 1 << 30,    /* bytes of one MPI transfer */
+    TAG = 1
+};
+
+struct ls_tree {
+    ls_session *session;
+    ls_message_layout layout;
+    int64_t n_leaves;
+    int n_subtrees;
+    ls_subtree subtrees[MAX_SUBTREES];
+    char *messages; /* n_subtrees messages (at least one, for the result) */
+    char *received; /* one message */
+};
+
+void ls_message_layout_init(ls_message_layout *layout, ls_dtype dtype, int64_t n_reals, int64_t n_doubles,
+                            int64_t n_ints)
+{
+    layout->dtype = dtype;
+    layout->n_reals = n_reals;
+    layout->n_doubles = n_doubles;
+    layout->n_ints = n_ints;
+    layout->doubles_at = ((size_t)n_reals * ls_dtype_size(dtype) + 7) / 8 * 8;
+    layout->ints_at = layout->doubles_at + (size_t)n_doubles * sizeof(double);
+    layout->size = layout->ints_at + (size_t)n_ints * sizeof(int64_t);
+}
+
+void ls_message_add(const ls_message_layout *layout, void *sum, const void *other)
+{
+    if (layout->dtype == LS_FLOAT32) {
+        float *restrict a = sum;
+        const float *restrict b = other;
+        for (int64_t i = 0; i < layout->n_reals; i++) a[i] += b[i];
+    } else {
+        double *restrict a = sum;
+        const double *restrict b = other;
+        for (int64_t i = 0; i < layout->n_reals; i++) a[i] += b[i];
+    }
+    double *a = ls_message_doubles(layout, sum);
+    const double *b = ls_message_doubles(layout, (void *)other);
+    for (int64_t i = 0; i < layout->n_doubles; i++) a[i] += b[i];
+    int64_t *m = ls_message_ints(layout, sum);
+    const int64_t *n = ls_message_ints(layout, (void *)other);
+    for (int64_t i = 0; i < layout->n_ints; i++) m[i] += n[i];
+}
+
+int ls_tree_owner(int64_t n_leaves, int n_ranks, int64_t leaf)
+{
+    /* The largest r with floor(r * n_leaves / n_ranks) <= leaf. */
+    const __int128 end = (__int128)(leaf + 1) * n_ranks;
+    return (int)((end + n_leaves - 1) / n_leaves - 1);
+}
+
+ls_status ls_tree_create(ls_session *session, const ls_message_layout *layout, int64_t n_leaves, ls_tree **result)
+{
+    ls_tree *tree;
+    *result = NULL;
+    ls_status status = ls_alloc(&tree, 1, sizeof *tree, "reduction tree");
+    if (status == LS_OK) {
+        tree->session = session;
+        tree->layout = *layout;
+        tree->n_leaves = n_leaves;
+        int64_t first = ls_split(n_leaves, session->size, session->rank);
+        const int64_t end = ls_split(n_leaves, session->size, session->rank + 1);
+        while (first < end) {
+            int64_t count = first ? first & -first : n_leaves;
+            while (first + count > end) count /= 2;
+            tree->subtrees[tree->n_subtrees++] = (ls_subtree){first, count};
+            first += count;
+        }
+        const size_t n_messages = (size_t)(tree->n_subtrees ? tree->n_subtrees : 1);
+        status = ls_alloc(&tree->messages, n_messages, layout->size, "messages of the reduction tree");
+        if (status == LS_OK) status = ls_alloc(&tree->received, 1, layout->size, "messages of the reduction tree");
+    }
+    status = ls_session_agree(session, status);
+    if (status == LS_OK) {
+        *result = tree;
+    } else {
+        ls_tree_destroy(tree);
+    }
+    return status;
+}
+
+void ls_tree_destroy(ls_tree *tree)
+{
+    if (!tree) return;
+    ls_free(tree->messages);
+    ls_free(tree->received);
+    ls_free(tree);
+}
+
+int ls_tree_n_subtrees(const ls_tree *tree)
+{
+    return tree->n_subtrees;
+}
+
+ls_subtree ls_tree_subtree(const ls_tree *tree, int index)
+{
+    return tree->subtrees[index];
+}
+
+void *ls_tree_message(ls_tree *tree, int index)
+{
+    return tree->messages + (size_t)index * tree->layout.size;
+}
+
+static ls_status send_message(ls_tree *tree, const char *message, int to)
+{
+    for (size_t at = 0; at < tree->layout.size; at += PIECE) {
+        const size_t rest = tree->layout.size - at;
+        LS_TRY(ls_mpi_check(MPI_Send(message + at, (int)(rest < PIECE ? rest : PIECE), MPI_BYTE, to, TAG,
+                                     tree->session->comm),
+                            "MPI_Send"));
+    }
+    return LS_OK;
+}
+
+static ls_status receive_message(ls_tree *tree, int from)
+{
+    for (size_t at = 0; at < tree->layout.size; at += PIECE) {
+        const size_t rest = tree->layout.size - at;
+        LS_TRY(ls_mpi_check(MPI_Recv(tree->received + at, (int)(rest < PIECE ? rest : PIECE), MPI_BYTE, from, TAG,
+                                     tree->session->comm, MPI_STATUS_IGNORE),
+                            "MPI_Recv"));
+    }
+    return LS_OK;
+}
+
+/* Both partners add the same two messages; addition commutes, so both get the same bits. */
+static ls_status exchange_by_doubling(ls_tree *tree)
+{
+    for (int distance = 1; distance < tree->session->size; distance *= 2) {
+        const int partner = tree->session->rank ^ distance;
+        for (size_t at = 0; at < tree->layout.size; at += PIECE) {
+            const size_t rest = tree->layout.size - at;
+            const int n = (int)(rest < PIECE ? rest : PIECE);
+            LS_TRY(ls_mpi_check(MPI_Sendrecv(tree->messages + at, n, MPI_BYTE, partner, TAG, tree->received + at, n,
+                                             MPI_BYTE, partner, TAG, tree->session->comm, MPI_STATUS_IGNORE),
+                                "MPI_Sendrecv"));
+        }
+        ls_message_add(&tree->layout, tree->messages, tree->received);
+    }
+    return LS_OK;
+}
+
+/* Walks up the tree: at each level the owner of a right half sends its sum to the owner of the left half. Sums
+ * travel to lower ranks only, so blocking calls cannot wait in a circle. Then the owner of leaf 0 broadcasts. */
+static ls_status exchange_by_tree(ls_tree *tree)
+{
+    const int n_ranks = tree->session->size;
+    struct {
+        int64_t first, count;
+        char *message;
+    } held[MAX_SUBTREES];
+    int n_held = tree->n_subtrees;
+    for (int i = 0; i < n_held; i++) {
+        held[i].first = tree->subtrees[i].first;
+        held[i].count = tree->subtrees[i].count;
+        held[i].message = ls_tree_message(tree, i);
+    }
+    /* Below, every held subtree has at least `half` leaves: a smaller one has grown or gone at an earlier level. */
+    for (int64_t half = 1; half < tree->n_leaves; half *= 2) {
+        int kept = 0;
+        for (int i = 0; i < n_held; i++) {
+            const int64_t first = held[i].first;
+            if (held[i].count > half) {
+                held[kept++] = held[i];
+            } else if (first & half) { /* a right half */
+                if (kept > 0 && held[kept - 1].first == first - half) {
+                    ls_message_add(&tree->layout, held[kept - 1].message, held[i].message);
+                    held[kept - 1].count = 2 * half;
+                } else {
+                    LS_TRY(send_message(tree, held[i].message, ls_tree_owner(tree->n_leaves, n_ranks, first - half)));
+                }
+            } else {
+                if (i + 1 == n_held) { /* the right half begins on another rank */
+                    LS_TRY(receive_message(tree, ls_tree_owner(tree->n_leaves, n_ranks, first + half)));
+                    ls_message_add(&tree->layout, held[i].message, tree->received);
+                    held[i].count = 2 * half;
+                }
+                held[kept++] = held[i];
+            }
+        }
+        n_held = kept;
+    }
+    const int root = ls_tree_owner(tree->n_leaves, n_ranks, 0);
+    for (size_t at = 0; at < tree->layout.size; at += PIECE) {
+        const size_t rest = tree->layout.size - at;
+        LS_TRY(ls_mpi_check(MPI_Bcast(tree->messages + at, (int)(rest < PIECE ? rest : PIECE), MPI_BYTE, root,
+                                      tree->session->comm),
+                            "MPI_Bcast"));
+    }
+    return LS_OK;
+}
+
+ls_status ls_tree_reduce(ls_tree *tree, void **sum)
+{
+    const int n_ranks = tree->session->size;
+    *sum = tree->messages;
+    if (n_ranks == 1) return LS_OK;
+    if ((n_ranks & (n_ranks - 1)) == 0 && n_ranks <= tree->n_leaves) return exchange_by_doubling(tree);
+    return exchange_by_tree(tree);
+}

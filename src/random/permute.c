@@ -1,0 +1,76 @@
+#include "random/permute.h"
+
+void ls_permutation(uint64_t seed, ls_stream stream, uint32_t instance, uint32_t n, uint32_t *order)
+{
+    uint32_t words[4];
+    int used = 4;
+    uint64_t block = 0;
+    for (uint32_t i = 0; i < n; i++) order[i] = i;
+    for (uint32_t i = n; i > 1; i--) {
+        /* Lemire's bounded draw: the high half of word * i, redrawn where i does not divide 2^32 evenly. */
+        uint64_t product;
+        do {
+            if (used == 4) {
+                ls_philox(seed, stream, instance, block++, words);
+                used = 0;
+            }
+            product = (uint64_t)words[used++] * i;
+        } while ((uint32_t)product < i && (uint32_t)product < -i % i);
+        const uint32_t j = (uint32_t)(product >> 32), last = order[i - 1];
+        order[i - 1] = order[j];
+        order[j] = last;
+    }
+}
+
+void ls_bijection_init(ls_bijection *bijection, uint64_t seed, ls_stream stream, uint32_t instance, uint64_t n)
+{
+    bijection->n = n;
+    /* At least 8 bits: a network over fewer mixes badly. */
+    bijection->half_bits = 4;
+    while (bijection->half_bits < 31 && (UINT64_C(1) << (2 * bijection->half_bits)) < n) bijection->half_bits++;
+    for (int round = 0; round < LS_BIJECTION_ROUNDS; round++) {
+        uint32_t words[4];
+        ls_philox(seed, stream, instance, (uint64_t)round, words);
+        bijection->keys[round] = ((uint64_t)words[0] << 32) | words[1];
+    }
+}
+
+/* Mixes one half with a round key: the finalizer of MurmurHash3, whose output bits all depend on all input bits. */
+static uint64_t mix(uint64_t value, uint64_t key)
+{
+    value = (value ^ key) * UINT64_C(0xff51afd7ed558ccd);
+    value = (value ^ (value >> 33)) * UINT64_C(0xc4ceb9fe1a85ec53);
+    return value ^ (value >> 33);
+}
+
+uint64_t ls_bijection_apply(const ls_bijection *bijection, uint64_t i)
+{
+    const int bits = bijection->half_bits;
+    const uint64_t mask = (UINT64_C(1) << bits) - 1;
+    do {
+        uint64_t left = i >> bits, right = i & mask;
+        for (int round = 0; round < LS_BIJECTION_ROUNDS; round++) {
+            const uint64_t next = left ^ (mix(right, bijection->keys[round]) & mask);
+            left = right;
+            right = next;
+        }
+        i = (left << bits) | right;
+    } while (i >= bijection->n);
+    return i;
+}
+
+uint64_t ls_bijection_invert(const ls_bijection *bijection, uint64_t i)
+{
+    const int bits = bijection->half_bits;
+    const uint64_t mask = (UINT64_C(1) << bits) - 1;
+    do {
+        uint64_t left = i >> bits, right = i & mask;
+        for (int round = LS_BIJECTION_ROUNDS - 1; round >= 0; round--) {
+            const uint64_t previous = right ^ (mix(left, bijection->keys[round]) & mask);
+            right = left;
+            left = previous;
+        }
+        i = (left << bits) | right;
+    } while (i >= bijection->n);
+    return i;
+}

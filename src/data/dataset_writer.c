@@ -1,0 +1,449 @@
+#include "data/dataset_writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "data/hdf5_support.h"
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "rows are written as they lie in memory");
+
+enum {
+    MAX_ARRAYS = 16,
+    PAGE = 4096,          /* arrays of a page or more begin on a page */
+    PIECE = 1 << 30,      /* one pwrite transfers less than 2^31 bytes */
+    NAME_PART = 200,      /* of the target's name in the temporary one, so that NAME_MAX holds */
+    NAME_ATTEMPTS = 1000, /* temporary names that dead runs with the same process number left */
+};
+
+typedef struct written_array {
+    char *path;
+    ls_file_type type;
+    int64_t n_rows;
+    size_t row_bytes;
+    int64_t offset; /* of the first row in the file, -1 while unknown and for an array without bytes */
+} written_array;
+
+struct ls_dataset_writer {
+    ls_session *session;
+    char name[PATH_MAX];      /* as the user wrote it, for messages */
+    char target[PATH_MAX];    /* links resolved (rank 0) */
+    char temporary[PATH_MAX]; /* "" while there is no such file */
+    hid_t file;               /* rank 0, until begin */
+    int descriptor;           /* after begin */
+    int n_arrays;
+    written_array arrays[MAX_ARRAYS];
+};
+
+static size_t value_size(ls_file_type type)
+{
+    switch (type) {
+    case LS_FILE_FLOAT32:
+        return 4;
+    case LS_FILE_UINT8:
+        return 1;
+    case LS_FILE_FLOAT64:
+    case LS_FILE_INT64:
+        break;
+    }
+    return 8;
+}
+
+static hid_t file_type(ls_file_type type)
+{
+    switch (type) {
+    case LS_FILE_FLOAT32:
+        return H5T_IEEE_F32LE;
+    case LS_FILE_UINT8:
+        return H5T_STD_U8LE;
+    case LS_FILE_INT64:
+        return H5T_STD_I64LE;
+    case LS_FILE_FLOAT64:
+        break;
+    }
+    return H5T_IEEE_F64LE;
+}
+
+static ls_status fail_system(const ls_dataset_writer *writer, const char *action, int error)
+{
+    return ls_fail(LS_E_OUTPUT, "%s: cannot %s: %s", writer->name, action, strerror(error));
+}
+
+static ls_status fail_hdf5(const ls_dataset_writer *writer, const char *action, const char *object)
+{
+    return ls_fail(LS_E_OUTPUT, "%s: %s: cannot %s: %s", writer->name, object, action, ls_hdf5_reason());
+}
+
+/* What the rename at the end would do to the target is checked at the start, before hours of work. */
+static ls_status check_target(ls_dataset_writer *writer)
+{
+    struct stat target;
+    if (writer->name[0] == 0) return ls_fail(LS_E_OUTPUT, "the name of the output file is empty");
+    if (writer->name[strlen(writer->name) - 1] == '/')
+        return ls_fail(LS_E_OUTPUT, "%s: is the name of a directory: give the name of a file", writer->name);
+    snprintf(writer->target, sizeof writer->target, "%s", writer->name);
+    if (stat(writer->name, &target) != 0)
+        return LS_OK; /* making the temporary file tells why, if it matters */
+    if (S_ISDIR(target.st_mode))
+        return ls_fail(LS_E_OUTPUT, "%s: is a directory: give the name of a file", writer->name);
+    if (!S_ISREG(target.st_mode))
+        return ls_fail(LS_E_OUTPUT, "%s: exists and is not a regular file: give another name", writer->name);
+    if (access(writer->name, W_OK) != 0) return fail_system(writer, "replace the file", errno);
+    /* A link stays a link: the file that it points to is replaced. */
+    if (!realpath(writer->name, writer->target)) return fail_system(writer, "resolve the path", errno);
+    return LS_OK;
+}
+
+/* Made with O_EXCL: the process number may repeat on another node or in another container. */
+static ls_status make_temporary(ls_dataset_writer *writer)
+{
+    char directory_buffer[PATH_MAX], base_buffer[PATH_MAX];
+    strcpy(directory_buffer, writer->target);
+    strcpy(base_buffer, writer->target);
+    const char *directory = dirname(directory_buffer), *base = basename(base_buffer);
+    int descriptor = -1;
+    for (int attempt = 0; descriptor < 0; attempt++) {
+        char suffix[32] = "";
+        if (attempt > 0) snprintf(suffix, sizeof suffix, "-%d", attempt);
+        const int length = snprintf(writer->temporary, sizeof writer->temporary, "%s/.%.*s.tmp-%ld%s",
+                                    directory, NAME_PART, base, (long)getpid(), suffix);
+        if (length >= (int)sizeof writer->temporary) {
+            writer->temporary[0] = 0;
+            return fail_system(writer, "create the file", ENAMETOOLONG);
+        }
+        descriptor = open(writer->temporary, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
+        if (descriptor < 0 && (errno != EEXIST || attempt == NAME_ATTEMPTS)) {
+            const int error = errno;
+            writer->temporary[0] = 0;
+            if (error == ENOENT)
+                return ls_fail(LS_E_OUTPUT, "%s: the directory %s does not exist: make it first",
+                               writer->name, directory);
+            return ls_fail(LS_E_OUTPUT, "%s: cannot write in the directory %s: %s", writer->name, directory,
+                           strerror(error));
+        }
+    }
+    close(descriptor);
+    return LS_OK;
+}
+
+static ls_status create_file(ls_dataset_writer *writer)
+{
+    const hid_t creation = H5Pcreate(H5P_FILE_CREATE), access_list = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_obj_track_times(creation, false);
+    H5Pset_alignment(access_list, PAGE, PAGE);
+    writer->file = H5Fcreate(writer->temporary, H5F_ACC_TRUNC, creation, access_list);
+    const ls_status status = writer->file < 0 ? fail_hdf5(writer, "create the file", "/") : LS_OK;
+    ls_hdf5_close_list(creation);
+    ls_hdf5_close_list(access_list);
+    return status;
+}
+
+/* Closes and removes what there is; keeps the message of the failure that led here. */
+static void discard(ls_dataset_writer *writer)
+{
+    if (writer->descriptor >= 0) close(writer->descriptor);
+    if (writer->file >= 0) {
+        /* On a full disk HDF5 cannot flush, and then would not close: give it the space of the doomed file.
+         */
+        if (truncate(writer->temporary, 0) == 0) H5Fclose(writer->file);
+    }
+    if (ls_session_rank(writer->session) == 0 && writer->temporary[0]) unlink(writer->temporary);
+    for (int i = 0; i < writer->n_arrays; i++) ls_free(writer->arrays[i].path);
+    ls_free(writer);
+}
+
+ls_status ls_dataset_writer_create(ls_session *session, const char *path, ls_dataset_writer **result)
+{
+    ls_hdf5_begin();
+    *result = NULL;
+    ls_dataset_writer *writer;
+    ls_status status = ls_alloc(&writer, 1, sizeof *writer, "dataset writer");
+    if (status == LS_OK) {
+        writer->session = session;
+        writer->file = -1;
+        writer->descriptor = -1;
+        if (strlen(path) >= sizeof writer->name)
+            status = ls_fail(LS_E_OUTPUT, "%.80s...: the path is longer than %d bytes", path, PATH_MAX - 1);
+        else
+            strcpy(writer->name, path);
+    }
+    if (status == LS_OK && ls_session_rank(session) == 0) {
+        status = check_target(writer);
+        if (status == LS_OK) status = make_temporary(writer);
+        if (status == LS_OK) status = create_file(writer);
+    }
+    status = ls_session_agree(session, status);
+    if (status == LS_OK)
+        status =
+            ls_session_agree(session, ls_broadcast(session, writer->temporary, sizeof writer->temporary));
+    if (status != LS_OK) {
+        if (writer) discard(writer);
+        return status;
+    }
+    *result = writer;
+    return LS_OK;
+}
+
+/* Property list for links that makes the groups on the way. */
+static hid_t links_with_groups(void)
+{
+    const hid_t links = H5Pcreate(H5P_LINK_CREATE);
+    H5Pset_create_intermediate_group(links, 1);
+    return links;
+}
+
+static ls_status create_array(ls_dataset_writer *writer, written_array *array, int64_t n_columns)
+{
+    const hsize_t extent[2] = {(hsize_t)array->n_rows, (hsize_t)n_columns};
+    const hid_t space = H5Screate_simple(n_columns > 0 ? 2 : 1, extent, NULL);
+    const hid_t links = links_with_groups(), creation = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_obj_track_times(creation, false);
+    H5Pset_layout(creation, H5D_CONTIGUOUS);
+    H5Pset_alloc_time(creation, H5D_ALLOC_TIME_EARLY);
+    H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER);
+    const hid_t dataset =
+        H5Dcreate2(writer->file, array->path, file_type(array->type), space, links, creation, H5P_DEFAULT);
+    ls_status status = LS_OK;
+    if (dataset < 0) {
+        status = fail_hdf5(writer, "create the array", array->path);
+    } else if (array->n_rows > 0) {
+        const haddr_t offset = H5Dget_offset(dataset);
+        if (offset == HADDR_UNDEF)
+            status = fail_hdf5(writer, "find the place of the array", array->path);
+        else
+            array->offset = (int64_t)offset;
+    }
+    ls_hdf5_close_dataset(dataset);
+    ls_hdf5_close_space(space);
+    ls_hdf5_close_list(links);
+    ls_hdf5_close_list(creation);
+    return status;
+}
+
+ls_status ls_dataset_writer_add_array(ls_dataset_writer *writer, const char *path, ls_file_type type,
+                                      int64_t n_rows, int64_t n_columns, int *result)
+{
+    ls_hdf5_begin();
+    if (writer->n_arrays == MAX_ARRAYS)
+        return ls_fail(LS_E_INTERNAL, "%s: %s: more than %d arrays", writer->name, path, MAX_ARRAYS);
+    int64_t row_bytes, bytes;
+    if (n_rows < 0 || n_columns < 0 ||
+        __builtin_mul_overflow(n_columns > 0 ? n_columns : 1, (int64_t)value_size(type), &row_bytes) ||
+        __builtin_mul_overflow(n_rows, row_bytes, &bytes))
+        return ls_fail(LS_E_OUTPUT, "%s: %s: %lld x %lld values do not fit into a file", writer->name, path,
+                       (long long)n_rows, (long long)n_columns);
+
+    written_array *array = &writer->arrays[writer->n_arrays];
+    ls_status status = ls_alloc(&array->path, strlen(path) + 1, 1, "name of an array");
+    if (status == LS_OK) {
+        strcpy(array->path, path);
+        array->type = type;
+        array->n_rows = n_rows;
+        array->row_bytes = (size_t)row_bytes;
+        array->offset = -1;
+        if (ls_session_rank(writer->session) == 0) status = create_array(writer, array, n_columns);
+    }
+    status = ls_session_agree(writer->session, status);
+    if (status != LS_OK) {
+        ls_free(array->path);
+        return status;
+    }
+    *result = writer->n_arrays++;
+    return LS_OK;
+}
+
+/* Rank 0's part of setting an attribute. */
+static ls_status write_attribute(ls_dataset_writer *writer, const char *object, const char *name, hid_t type,
+                                 hid_t space, hid_t memory_type, const void *value)
+{
+    hid_t target = H5Oopen(writer->file, object, H5P_DEFAULT);
+    if (target < 0) {
+        const hid_t links = links_with_groups();
+        target = H5Gcreate2(writer->file, object, links, H5P_DEFAULT, H5P_DEFAULT);
+        ls_hdf5_close_list(links);
+    }
+    const hid_t attribute = target < 0 ? -1 : H5Acreate2(target, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    ls_status status = LS_OK;
+    if (attribute < 0 || H5Awrite(attribute, memory_type, value) < 0)
+        status = ls_fail(LS_E_OUTPUT, "%s: %s: cannot write the attribute %s: %s", writer->name, object, name,
+                         ls_hdf5_reason());
+    if (attribute >= 0) H5Aclose(attribute);
+    if (target >= 0) H5Oclose(target);
+    return status;
+}
+
+static ls_status set_attribute(ls_dataset_writer *writer, const char *object, const char *name, hid_t type,
+                               const hsize_t *n_values, hid_t memory_type, const void *value)
+{
+    ls_status status = LS_OK;
+    if (ls_session_rank(writer->session) == 0) {
+        const hid_t space = n_values ? H5Screate_simple(1, n_values, NULL) : H5Screate(H5S_SCALAR);
+        status = write_attribute(writer, object, name, type, space, memory_type, value);
+        ls_hdf5_close_space(space);
+    }
+    return ls_session_agree(writer->session, status);
+}
+
+ls_status ls_dataset_writer_set_text(ls_dataset_writer *writer, const char *object, const char *name,
+                                     const char *value)
+{
+    ls_hdf5_begin();
+    /* Variable length: h5py shows such a text as str, one of fixed length as bytes. */
+    const hid_t type = H5Tcopy(H5T_C_S1);
+    H5Tset_size(type, H5T_VARIABLE);
+    H5Tset_cset(type, H5T_CSET_UTF8);
+    const ls_status status = set_attribute(writer, object, name, type, NULL, type, &value);
+    ls_hdf5_close_type(type);
+    return status;
+}
+
+ls_status ls_dataset_writer_set_int(ls_dataset_writer *writer, const char *object, const char *name,
+                                    int64_t value)
+{
+    ls_hdf5_begin();
+    return set_attribute(writer, object, name, H5T_STD_I64LE, NULL, H5T_NATIVE_INT64, &value);
+}
+
+ls_status ls_dataset_writer_set_double(ls_dataset_writer *writer, const char *object, const char *name,
+                                       double value)
+{
+    ls_hdf5_begin();
+    return set_attribute(writer, object, name, H5T_IEEE_F64LE, NULL, H5T_NATIVE_DOUBLE, &value);
+}
+
+ls_status ls_dataset_writer_set_doubles(ls_dataset_writer *writer, const char *object, const char *name,
+                                        const double *values, int64_t n_values)
+{
+    ls_hdf5_begin();
+    const hsize_t extent = (hsize_t)n_values;
+    return set_attribute(writer, object, name, H5T_IEEE_F64LE, &extent, H5T_NATIVE_DOUBLE, values);
+}
+
+/* Asks for the file's blocks now, so that a full disk is found before the work and not after it. */
+static ls_status reserve_space(const ls_dataset_writer *writer)
+{
+    struct stat file;
+    if (fstat(writer->descriptor, &file) != 0) return fail_system(writer, "look at the file", errno);
+    if (file.st_size == 0) return LS_OK;
+    int result;
+    do result = fallocate(writer->descriptor, 0, 0, file.st_size);
+    while (result != 0 && errno == EINTR);
+    /* A file system without this operation (NFS 3, for one) reports a full disk at the write instead. */
+    if (result == 0 || errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL) return LS_OK;
+    const int error = errno;
+    return ls_fail(LS_E_OUTPUT, "%s: cannot reserve %.1f MB: %s", writer->name, (double)file.st_size / 1e6,
+                   strerror(error));
+}
+
+static ls_status finish_header(ls_dataset_writer *writer)
+{
+    if (H5Fflush(writer->file, H5F_SCOPE_GLOBAL) < 0) return fail_hdf5(writer, "write the header", "/");
+    const hid_t file = writer->file;
+    writer->file = -1;
+    if (H5Fclose(file) < 0) return fail_hdf5(writer, "write the header", "/");
+    return LS_OK;
+}
+
+static ls_status open_descriptor(ls_dataset_writer *writer)
+{
+    writer->descriptor = open(writer->temporary, O_RDWR | O_CLOEXEC);
+    if (writer->descriptor >= 0) return LS_OK;
+    const int error = errno;
+    return ls_fail(LS_E_OUTPUT,
+                   "%s: rank %d cannot open the file that rank 0 made: %s: use a directory that all nodes "
+                   "share",
+                   writer->name, ls_session_rank(writer->session), strerror(error));
+}
+
+ls_status ls_dataset_writer_begin(ls_dataset_writer *writer)
+{
+    ls_hdf5_begin();
+    int64_t offsets[MAX_ARRAYS];
+    ls_status status = LS_OK;
+    if (ls_session_rank(writer->session) == 0) {
+        status = finish_header(writer);
+        if (status == LS_OK) status = open_descriptor(writer);
+        if (status == LS_OK) status = reserve_space(writer);
+    }
+    for (int i = 0; i < writer->n_arrays; i++) offsets[i] = writer->arrays[i].offset;
+    LS_TRY(ls_session_agree(writer->session, status));
+    status = ls_broadcast(writer->session, offsets, sizeof offsets);
+    for (int i = 0; i < writer->n_arrays; i++) writer->arrays[i].offset = offsets[i];
+    if (status == LS_OK && writer->descriptor < 0) status = open_descriptor(writer);
+    return ls_session_agree(writer->session, status);
+}
+
+ls_status ls_dataset_writer_write_rows(ls_dataset_writer *writer, int array_number, int64_t first_row,
+                                       int64_t n_rows, const void *values)
+{
+    if (writer->descriptor < 0 || array_number < 0 || array_number >= writer->n_arrays)
+        return ls_fail(LS_E_INTERNAL, "%s: array %d is not open for writing", writer->name, array_number);
+    const written_array *array = &writer->arrays[array_number];
+    if (first_row < 0 || n_rows < 0 || n_rows > array->n_rows - first_row)
+        return ls_fail(LS_E_INTERNAL, "%s: %s: rows %lld + %lld of %lld", writer->name, array->path,
+                       (long long)first_row, (long long)n_rows, (long long)array->n_rows);
+    const char *at = values;
+    off_t offset = array->offset + first_row * (int64_t)array->row_bytes;
+    for (size_t left = (size_t)n_rows * array->row_bytes; left > 0;) {
+        const ssize_t written = pwrite(writer->descriptor, at, left < PIECE ? left : PIECE, offset);
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) {
+            const int error = written < 0 ? errno : ENOSPC;
+            return ls_fail(LS_E_OUTPUT, "%s: %s: cannot write: %s", writer->name, array->path,
+                           strerror(error));
+        }
+        at += written;
+        offset += written;
+        left -= (size_t)written;
+    }
+    return LS_OK;
+}
+
+/* Every rank syncs and closes its own descriptor: network file systems keep written pages per node and report
+ * a full disk only here. */
+static ls_status sync_own_rows(ls_dataset_writer *writer)
+{
+    if (writer->descriptor < 0) return ls_fail(LS_E_INTERNAL, "%s: commit without begin", writer->name);
+    const int descriptor = writer->descriptor;
+    writer->descriptor = -1;
+    int error = fsync(descriptor) == 0 ? 0 : errno;
+    if (close(descriptor) != 0 && error == 0) error = errno;
+    return error == 0 ? LS_OK : fail_system(writer, "write the file to disk", error);
+}
+
+static ls_status publish(ls_dataset_writer *writer)
+{
+    if (rename(writer->temporary, writer->target) != 0)
+        return fail_system(writer, "put the file in place", errno);
+    writer->temporary[0] = 0;
+    const int directory = open(dirname(writer->target), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* Directories that cannot be opened or synced (some network file systems) order the rename themselves. */
+    const int error = directory < 0 || fsync(directory) == 0 || errno == EINVAL ? 0 : errno;
+    if (directory >= 0) close(directory);
+    return error == 0 ? LS_OK : fail_system(writer, "write the directory to disk", error);
+}
+
+ls_status ls_dataset_writer_commit(ls_dataset_writer *writer, ls_status status)
+{
+    ls_session *session = writer->session;
+    if (status == LS_OK) status = sync_own_rows(writer);
+    status = ls_session_agree(session, status);
+    if (status == LS_OK) {
+        if (ls_session_rank(session) == 0) status = publish(writer);
+        status = ls_session_agree(session, status);
+    }
+    discard(writer);
+    return status;
+}
+
+void ls_dataset_writer_abandon(ls_dataset_writer *writer)
+{
+    if (writer) discard(writer);
+}

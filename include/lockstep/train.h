@@ -1,0 +1,72 @@
+/* Training: synchronous data-parallel stochastic gradient descent. */
+#ifndef LOCKSTEP_TRAIN_H
+#define LOCKSTEP_TRAIN_H
+
+#include <stdbool.h>
+
+#include "lockstep/dataset.h"
+#include "lockstep/evaluate.h"
+#include "lockstep/model.h"
+#include "lockstep/session.h"
+
+typedef struct ls_train_options {
+    int64_t epochs;       /* at least 1 */
+    int64_t batch_size;   /* samples of one step over all ranks (Keras' meaning) */
+    double learning_rate; /* plain SGD: w -= learning_rate * mean gradient of the batch */
+    uint64_t seed;        /* order of the rows */
+    bool shuffle;         /* every epoch in a new order; otherwise the order of the file */
+    int64_t n_shards;     /* power of two; 0 takes ls_train_default_shards */
+} ls_train_options;
+
+/* Keras' defaults: 1 epoch, batch 32, learning rate 0.01, seed 0, shuffled. Local. */
+void ls_train_defaults(ls_train_options *options);
+
+/* Logical shards that a batch is cut into when the user does not say: the largest power of two S <= 64 with at least 64
+ * samples a shard, but at least the largest power of two <= min(batch_size, 8). At most S ranks can share the work. Local. */
+int64_t ls_train_default_shards(int64_t batch_size);
+
+/* One epoch. metrics are Keras' running ones: sums over the batches, each measured just before its step. */
+typedef struct ls_epoch_record {
+    int64_t epoch; /* from 0, as in Keras' CSVLogger */
+    ls_metrics metrics;
+    double seconds; /* wall time on rank 0 */
+    double samples_per_second;
+} ls_epoch_record;
+
+typedef struct ls_history {
+    int64_t n_epochs;
+    ls_epoch_record *epochs;
+} ls_history;
+
+/* Frees what ls_train filled in; the struct itself is the caller's. Local. */
+void ls_history_clear(ls_history *history);
+
+/* Writes Keras' CSVLogger columns (epoch,binary_accuracy,binary_crossentropy,loss,precision,recall) and
+ * seconds,samples_per_second; whole or not at all, by rank 0. Collective. LS_E_OUTPUT. */
+ls_status ls_history_write_csv(ls_session *session, const ls_history *history, const char *path);
+
+/* What an observer may show; all on rank 0 only. */
+typedef struct ls_train_progress {
+    int64_t epoch;    /* from 0 */
+    int64_t n_epochs;
+    int64_t step;     /* steps done in this epoch */
+    int64_t n_steps;
+    double seconds;   /* since this epoch began */
+    ls_metrics metrics; /* of this epoch so far */
+} ls_train_progress;
+
+typedef struct ls_train_observer {
+    void *context;
+    /* Called on rank 0 now and then during an epoch (at most every tenth of a second) and at its end, where
+     * progress->step == progress->n_steps. May be NULL. */
+    void (*progress)(void *context, const ls_train_progress *progress);
+} ls_train_observer;
+
+/* Trains model in place on the rows of dataset. Each rank reads and keeps its own rows only. history is cleared first
+ * and filled on every rank. Collective; model, options and observer's presence must agree on all ranks.
+ * LS_E_USAGE for unusable options or more ranks than shards or rows, LS_E_INPUT for unusable data, LS_E_DIVERGED when
+ * the loss is no longer finite (the message names epoch and step). Then model and history are as far as it came. */
+ls_status ls_train(ls_session *session, ls_model *model, ls_dataset *dataset, const ls_train_options *options,
+                   const ls_train_observer *observer, ls_history *history);
+
+#endif

@@ -1,0 +1,112 @@
+#include "data/feed.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+
+struct ls_feed {
+    const ls_order *order;
+    size_t value_size;
+    int64_t n_features;
+    int64_t first_shard, n_shards;
+    int64_t *shard_begin; /* of each shard in the kept rows */
+    ls_walk *walks;
+    char *x, *y; /* kept rows, shard after shard, in the shards' own numbering */
+    char *batch_x, *batch_y;
+    int64_t *batch_rows; /* of each shard */
+};
+
+static ls_status read_rows(ls_feed *feed, ls_dataset *dataset, ls_dtype dtype)
+{
+    for (int64_t i = 0; i < feed->n_shards; i++) {
+        ls_segment *segments;
+        int64_t n_segments;
+        LS_TRY(ls_order_segments(feed->order, feed->first_shard + i, &segments, &n_segments));
+        const size_t at = (size_t)feed->shard_begin[i] * feed->value_size;
+        const ls_status status = ls_dataset_read_segments(dataset, dtype, segments, n_segments,
+                                                          feed->x + at * (size_t)feed->n_features, feed->y + at);
+        ls_free(segments);
+        LS_TRY(status);
+    }
+    return LS_OK;
+}
+
+static ls_status prepare(ls_feed *feed, ls_dataset *dataset, ls_dtype dtype)
+{
+    const ls_order *order = feed->order;
+    const size_t n_shards = (size_t)feed->n_shards, n_features = (size_t)feed->n_features, size = feed->value_size;
+    LS_TRY(ls_alloc(&feed->shard_begin, n_shards + 1, sizeof *feed->shard_begin, "shards of a rank"));
+    LS_TRY(ls_alloc(&feed->walks, n_shards, sizeof *feed->walks, "shards of a rank"));
+    LS_TRY(ls_alloc(&feed->batch_rows, n_shards, sizeof *feed->batch_rows, "shards of a rank"));
+    int64_t batch_rows = 0;
+    for (int64_t i = 0; i < feed->n_shards; i++) {
+        const int64_t shard = feed->first_shard + i;
+        feed->shard_begin[i + 1] = feed->shard_begin[i] + ls_order_shard_rows(order, shard);
+        batch_rows += ls_order_share(order, 0, shard);
+        LS_TRY(ls_walk_begin(&feed->walks[i], order, shard));
+    }
+    const size_t rows = (size_t)feed->shard_begin[feed->n_shards];
+    LS_TRY(ls_alloc(&feed->x, rows, n_features * size, "rows of the training set"));
+    LS_TRY(ls_alloc(&feed->y, rows, size, "labels of the training set"));
+    LS_TRY(ls_alloc(&feed->batch_x, (size_t)batch_rows, n_features * size, "rows of a batch"));
+    LS_TRY(ls_alloc(&feed->batch_y, (size_t)batch_rows, size, "labels of a batch"));
+    return read_rows(feed, dataset, dtype);
+}
+
+ls_status ls_feed_create(const ls_order *order, ls_dataset *dataset, ls_dtype dtype, int64_t first_shard,
+                         int64_t end_shard, ls_feed **result)
+{
+    ls_feed *feed;
+    *result = NULL;
+    LS_TRY(ls_alloc(&feed, 1, sizeof *feed, "rows of the training set"));
+    feed->order = order;
+    feed->value_size = ls_dtype_size(dtype);
+    feed->n_features = ls_dataset_n_features(dataset);
+    feed->first_shard = first_shard;
+    feed->n_shards = end_shard - first_shard;
+    const ls_status status = prepare(feed, dataset, dtype);
+    if (status != LS_OK) {
+        ls_feed_destroy(feed);
+        return status;
+    }
+    *result = feed;
+    return LS_OK;
+}
+
+void ls_feed_destroy(ls_feed *feed)
+{
+    if (!feed) return;
+    for (int64_t i = 0; feed->walks && i < feed->n_shards; i++) ls_walk_end(&feed->walks[i]);
+    ls_free(feed->walks);
+    ls_free(feed->shard_begin);
+    ls_free(feed->batch_rows);
+    ls_free(feed->x);
+    ls_free(feed->y);
+    ls_free(feed->batch_x);
+    ls_free(feed->batch_y);
+    ls_free(feed);
+}
+
+void ls_feed_batch(ls_feed *feed, int64_t epoch, int64_t k, const void **x, const void **y,
+                   const int64_t **shard_rows)
+{
+    const ls_order *order = feed->order;
+    const size_t size = feed->value_size, row_size = (size_t)feed->n_features * size;
+    char *to_x = feed->batch_x, *to_y = feed->batch_y;
+    for (int64_t i = 0; i < feed->n_shards; i++) {
+        const int64_t shard = feed->first_shard + i;
+        const int64_t begin = k * ls_order_share(order, 0, shard); /* only the last batch differs from the first */
+        const int64_t rows = ls_order_share(order, k, shard);
+        feed->batch_rows[i] = rows;
+        for (int64_t position = begin; position < begin + rows; position++) {
+            const int64_t row = feed->shard_begin[i] + ls_walk_row(&feed->walks[i], epoch, position);
+            memcpy(to_x, feed->x + (size_t)row * row_size, row_size);
+            memcpy(to_y, feed->y + (size_t)row * size, size);
+            to_x += row_size;
+            to_y += size;
+        }
+    }
+    *x = feed->batch_x;
+    *y = feed->batch_y;
+    *shard_rows = feed->batch_rows;
+}

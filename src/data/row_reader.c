@@ -1,0 +1,63 @@
+#include "data/row_reader.h"
+
+#include "base/memory.h"
+
+enum { BUFFER_BYTES = 4 << 20 };
+
+struct ls_row_reader {
+    ls_dataset *dataset;
+    ls_dtype dtype;
+    int64_t end_row;
+    int64_t capacity;     /* rows */
+    int64_t first_row;    /* in the buffer */
+    int64_t n_rows;
+    char *x, *y;
+};
+
+ls_status ls_row_reader_create(ls_dataset *dataset, ls_dtype dtype, int64_t end_row, int64_t min_rows,
+                               ls_row_reader **result)
+{
+    ls_row_reader *reader;
+    *result = NULL;
+    LS_TRY(ls_alloc(&reader, 1, sizeof *reader, "row buffer"));
+    const size_t size = ls_dtype_size(dtype), row_size = (size_t)ls_dataset_n_features(dataset) * size;
+    reader->dataset = dataset;
+    reader->dtype = dtype;
+    reader->end_row = end_row;
+    reader->capacity = (int64_t)(BUFFER_BYTES / row_size);
+    if (reader->capacity < min_rows) reader->capacity = min_rows;
+    ls_status status = ls_alloc(&reader->x, (size_t)reader->capacity, row_size, "row buffer");
+    if (status == LS_OK && ls_dataset_has_y(dataset))
+        status = ls_alloc(&reader->y, (size_t)reader->capacity, size, "label buffer");
+    if (status != LS_OK) {
+        ls_row_reader_destroy(reader);
+        return status;
+    }
+    *result = reader;
+    return LS_OK;
+}
+
+void ls_row_reader_destroy(ls_row_reader *reader)
+{
+    if (!reader) return;
+    ls_free(reader->x);
+    ls_free(reader->y);
+    ls_free(reader);
+}
+
+ls_status ls_row_reader_get(ls_row_reader *reader, int64_t first_row, int64_t n_rows, const void **x, const void **y)
+{
+    const size_t size = ls_dtype_size(reader->dtype);
+    if (first_row < reader->first_row || first_row + n_rows > reader->first_row + reader->n_rows) {
+        const int64_t left = reader->end_row - first_row;
+        reader->n_rows = 0;
+        const int64_t rows = left < reader->capacity ? left : reader->capacity;
+        LS_TRY(ls_dataset_read_rows(reader->dataset, reader->dtype, first_row, rows, reader->x, reader->y));
+        reader->first_row = first_row;
+        reader->n_rows = rows;
+    }
+    const size_t at = (size_t)(first_row - reader->first_row) * size;
+    *x = reader->x + at * (size_t)ls_dataset_n_features(reader->dataset);
+    *y = reader->y ? reader->y + at : NULL;
+    return LS_OK;
+}

@@ -1,0 +1,41 @@
+#include "engine/engine.h"
+
+#include "base/memory.h"
+
+void ls_step_layout(ls_message_layout *layout, const ls_model *model)
+{
+    ls_message_layout_init(layout, model->dtype, model->n_parameters, LS_STEP_DOUBLES, LS_STEP_INTS);
+}
+
+ls_status ls_engine_create(const ls_engine_kind *kind, const ls_model *model, int64_t max_shards, ls_engine **result)
+{
+    ls_engine *engine;
+    *result = NULL;
+    LS_TRY(ls_alloc(&engine, 1, sizeof *engine, "engine"));
+    engine->kind = kind;
+    engine->model = model;
+    engine->max_shards = max_shards;
+    ls_step_layout(&engine->layout, model);
+    const ls_status status = kind->create(engine);
+    if (status != LS_OK) {
+        ls_free(engine);
+        return status;
+    }
+    *result = engine;
+    return LS_OK;
+}
+
+void ls_engine_destroy(ls_engine *engine)
+{
+    if (!engine) return;
+    engine->kind->destroy(engine);
+    ls_free(engine);
+}
+
+ls_status ls_engine_check_features(const ls_model *model, const ls_dataset *dataset)
+{
+    if (ls_dataset_n_features(dataset) == model->n_features) return LS_OK;
+    return ls_fail(LS_E_INPUT, "%s: has %lld features, but the model takes %lld: use the data or the model that fit",
+                   ls_dataset_x_name(dataset), (long long)ls_dataset_n_features(dataset),
+                   (long long)model->n_features);
+}

@@ -1,0 +1,59 @@
+/* The arithmetic of a model: gradient sums of shards, measures and predictions of rows.
+ *
+ * An engine is bound to one model and dtype. Every result is a function of the parameters and the rows alone, never of
+ * the number of ranks: within a shard the sums run in an order that the engine fixes, across shards they follow the
+ * pairwise-adjacent tree of comm/tree.h. Arrays x (rows x n_features, row-major) and y (rows) are of the model's dtype
+ * and borrowed. All functions are local. */
+#ifndef LS_ENGINE_ENGINE_H
+#define LS_ENGINE_ENGINE_H
+
+#include "comm/tree.h"
+#include "lockstep/dataset.h"
+#include "lockstep/evaluate.h"
+#include "lockstep/model.h"
+
+/* Sections of a step's message. Reals: the gradient sum of each parameter, in the order of the model. */
+enum { LS_STEP_LOSS, LS_STEP_DOUBLES };
+enum { LS_STEP_SAMPLES, LS_STEP_TN, LS_STEP_FP, LS_STEP_FN, LS_STEP_TP, LS_STEP_INTS };
+
+/* The layout of a step's message for that model. */
+void ls_step_layout(ls_message_layout *layout, const ls_model *model);
+
+typedef struct ls_engine ls_engine;
+
+/* What an implementation provides. */
+typedef struct ls_engine_kind {
+    const char *name;
+    ls_status (*create)(ls_engine *engine);
+    void (*destroy)(ls_engine *engine);
+    /* Writes (not adds) the sums over the shards to message: shard i has shard_rows[i] rows (0 is allowed),
+     * following those of shard i-1 in x and y; n_shards is a power of two. */
+    void (*gradient)(ls_engine *engine, const void *x, const void *y, const int64_t *shard_rows, int64_t n_shards,
+                     void *message);
+    /* Adds the measures of the rows to *metrics, in the order of the rows. */
+    void (*measure)(ls_engine *engine, const void *x, const void *y, int64_t n_rows, ls_metrics *metrics);
+    /* Writes the n_rows probabilities of class 1 to p, in the model's dtype. */
+    void (*predict)(ls_engine *engine, const void *x, int64_t n_rows, void *p);
+} ls_engine_kind;
+
+struct ls_engine {
+    const ls_engine_kind *kind;
+    const ls_model *model; /* borrowed; its parameters are read anew at every call */
+    ls_message_layout layout;
+    int64_t max_shards;
+    void *state; /* the implementation's own */
+};
+
+/* Plain scalar C: the oracle for every other engine. */
+extern const ls_engine_kind ls_engine_reference;
+
+/* Makes an engine for calls of at most max_shards shards. The caller destroys *engine. LS_E_MEMORY. */
+ls_status ls_engine_create(const ls_engine_kind *kind, const ls_model *model, int64_t max_shards, ls_engine **engine);
+
+/* Frees it; NULL is allowed. */
+void ls_engine_destroy(ls_engine *engine);
+
+/* LS_E_INPUT, naming both numbers, unless the rows of dataset fit the model. */
+ls_status ls_engine_check_features(const ls_model *model, const ls_dataset *dataset);
+
+#endif

@@ -1,0 +1,92 @@
+#include "lockstep/evaluate.h"
+
+#include "data/row_reader.h"
+#include "engine/engine.h"
+
+/* The rows are cut into this many leaves, and a leaf into pieces; both fix the order of the loss' additions, so
+ * neither may depend on the number of ranks. More ranks than leaves would be idle. */
+enum { N_LEAVES = 1024, PIECE_ROWS = 1024 };
+
+/* The measures of rows [row, end), added in the order of the rows. */
+static ls_status measure_leaf(ls_engine *engine, ls_row_reader *reader, int64_t row, int64_t end, ls_metrics *metrics)
+{
+    for (int64_t rows; row < end; row += rows) {
+        const void *x, *y;
+        rows = end - row < PIECE_ROWS ? end - row : PIECE_ROWS;
+        LS_TRY(ls_row_reader_get(reader, row, rows, &x, &y));
+        engine->kind->measure(engine, x, y, rows, metrics);
+    }
+    return LS_OK;
+}
+
+/* The sum over a subtree is that of its left half plus that of its right half. */
+static ls_status measure_subtree(ls_engine *engine, ls_row_reader *reader, int64_t n_samples, ls_subtree at,
+                                 ls_metrics *metrics)
+{
+    if (at.count == 1)
+        return measure_leaf(engine, reader, ls_split(n_samples, N_LEAVES, at.first),
+                            ls_split(n_samples, N_LEAVES, at.first + 1), metrics);
+    ls_metrics right = {0};
+    LS_TRY(measure_subtree(engine, reader, n_samples, (ls_subtree){at.first, at.count / 2}, metrics));
+    LS_TRY(measure_subtree(engine, reader, n_samples, (ls_subtree){at.first + at.count / 2, at.count / 2}, &right));
+    ls_metrics_add(metrics, &right);
+    return LS_OK;
+}
+
+static ls_status measure_own_rows(ls_engine *engine, ls_dataset *dataset, ls_tree *tree,
+                                  const ls_message_layout *layout)
+{
+    const int n_subtrees = ls_tree_n_subtrees(tree);
+    if (n_subtrees == 0) return LS_OK;
+    const int64_t n_samples = ls_dataset_n_samples(dataset);
+    const ls_subtree last = ls_tree_subtree(tree, n_subtrees - 1);
+    ls_row_reader *reader;
+    LS_TRY(ls_row_reader_create(dataset, engine->model->dtype, ls_split(n_samples, N_LEAVES, last.first + last.count),
+                                PIECE_ROWS, &reader));
+    ls_status status = LS_OK;
+    for (int i = 0; i < n_subtrees && status == LS_OK; i++) {
+        ls_metrics metrics = {0};
+        status = measure_subtree(engine, reader, n_samples, ls_tree_subtree(tree, i), &metrics);
+        void *message = ls_tree_message(tree, i);
+        ls_message_doubles(layout, message)[LS_STEP_LOSS] = metrics.loss_sum;
+        int64_t *ints = ls_message_ints(layout, message);
+        ints[LS_STEP_SAMPLES] = metrics.n_samples;
+        ints[LS_STEP_TN] = metrics.tn;
+        ints[LS_STEP_FP] = metrics.fp;
+        ints[LS_STEP_FN] = metrics.fn;
+        ints[LS_STEP_TP] = metrics.tp;
+    }
+    ls_row_reader_destroy(reader);
+    return status;
+}
+
+ls_status ls_evaluate(ls_session *session, const ls_model *model, ls_dataset *dataset, ls_metrics *metrics)
+{
+    ls_message_layout layout;
+    ls_engine *engine;
+    ls_tree *tree;
+    *metrics = (ls_metrics){0};
+    LS_TRY(ls_engine_check_features(model, dataset));
+    if (!ls_dataset_has_y(dataset))
+        return ls_fail(LS_E_INPUT, "%s: has no labels to measure against", ls_dataset_x_name(dataset));
+    LS_TRY(ls_session_agree(session, ls_engine_create(&ls_engine_reference, model, 1, &engine)));
+    ls_message_layout_init(&layout, model->dtype, 0, LS_STEP_DOUBLES, LS_STEP_INTS);
+    ls_status status = ls_tree_create(session, &layout, N_LEAVES, &tree);
+    if (status == LS_OK) {
+        status = ls_session_agree(session, measure_own_rows(engine, dataset, tree, &layout));
+        void *sum = NULL;
+        if (status == LS_OK) status = ls_tree_reduce(tree, &sum);
+        if (status == LS_OK) {
+            const int64_t *ints = ls_message_ints(&layout, sum);
+            *metrics = (ls_metrics){.n_samples = ints[LS_STEP_SAMPLES],
+                                    .loss_sum = ls_message_doubles(&layout, sum)[LS_STEP_LOSS],
+                                    .tn = ints[LS_STEP_TN],
+                                    .fp = ints[LS_STEP_FP],
+                                    .fn = ints[LS_STEP_FN],
+                                    .tp = ints[LS_STEP_TP]};
+        }
+        ls_tree_destroy(tree);
+    }
+    ls_engine_destroy(engine);
+    return status;
+}

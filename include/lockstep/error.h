@@ -30,4 +30,8 @@ const char *ls_status_text(ls_status status);
 /* The message of the newest failure in this thread, "" if there was none. Valid until the next failure. Local. */
 const char *ls_error_message(void);
 
+/* Records the message of this thread and returns status, so that a function can "return ls_fail(...)".
+ * Form of a message: "FILE: place: what was found: what to do". Local. */
+ls_status ls_fail(ls_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 #endif

@@ -23,6 +23,9 @@ int ls_session_size(const ls_session *session);
  * ls_error_message() gives that rank's text everywhere. Collective. */
 ls_status ls_session_agree(ls_session *session, ls_status status);
 
+/* Finds out on rank 0, before hours of work, whether a file could be written at path. Collective. LS_E_OUTPUT. */
+ls_status ls_session_check_output(ls_session *session, const char *path);
+
 /* One line each: lockstep's version, MPI, HDF5, BLAS as linked at run time. The text is static. Works before
  * ls_session_open. Local. */
 const char *ls_version_text(void);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/output_file.h"
 
 enum { PIECE = 1 << 30 }; /* MPI counts are int */
 
@@ -108,6 +109,11 @@ ls_status ls_session_agree(ls_session *session, ls_status status)
     strncpy(verdict.text, ls_error_message(), sizeof verdict.text - 1);
     LS_TRY(ls_mpi_check(MPI_Bcast(&verdict, (int)sizeof verdict, MPI_BYTE, lowest, session->comm), "MPI_Bcast"));
     return ls_fail((ls_status)verdict.status, "%s", verdict.text);
+}
+
+ls_status ls_session_check_output(ls_session *session, const char *path)
+{
+    return ls_session_agree(session, session->rank == 0 ? ls_output_file_probe(path) : LS_OK);
 }
 
 int64_t ls_split(int64_t n, int64_t parts, int64_t p)

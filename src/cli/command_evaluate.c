@@ -1,0 +1,59 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "commands.h"
+#include "report.h"
+#include "source.h"
+
+static void print_json(const cli_sets *sets, const ls_metrics *metrics)
+{
+    json_t *root = json_object();
+    for (int i = 0; i < sets->n; i++) json_object_set_new(root, sets->names[i], cli_measures_json(&metrics[i]));
+    char *text = json_dumps(root, JSON_INDENT(2));
+    puts(text);
+    free(text);
+    json_decref(root);
+}
+
+static int run(int argc, char **argv)
+{
+    const char *x = NULL, *y = NULL;
+    bool json = false;
+    const cli_option options[] = {{"json", 0, CLI_FLAG, &json, "", "print the measures as JSON"},
+                                  CLI_SOURCE_OPTIONS(&x, &y),
+                                  {.kind = CLI_END}};
+    const char *positionals[CLI_MAX_POSITIONALS];
+    const int parsed = cli_parse(&cli_evaluate, options, argc, argv, positionals);
+    if (parsed >= 0) return parsed;
+
+    ls_session *session = NULL;
+    ls_model *model = NULL;
+    cli_sets sets = {0};
+    ls_metrics metrics[CLI_MAX_SETS];
+    ls_status status = ls_session_open(&session);
+    if (status == LS_OK) status = ls_model_load(session, positionals[0], &model, NULL);
+    if (status == LS_OK) status = cli_sets_open(session, positionals[1], x, y, false, &sets);
+    for (int i = 0; status == LS_OK && i < sets.n; i++)
+        status = ls_evaluate(session, model, sets.sets[i], &metrics[i]);
+    if (status == LS_OK && ls_session_rank(session) == 0) {
+        if (json) {
+            print_json(&sets, metrics);
+        } else {
+            for (int i = 0; i < sets.n; i++) {
+                if (i > 0) putchar('\n');
+                cli_print_measures(sets.names[i], &metrics[i]);
+            }
+        }
+    }
+    cli_sets_close(&sets);
+    ls_model_free(model);
+    return cli_finish(session, status);
+}
+
+const cli_command cli_evaluate = {.name = "evaluate",
+                                  .positionals = "MODEL DATA",
+                                  .n_positionals = 2,
+                                  .text = "measure a model on the training and test data",
+                                  .detail = CLI_SOURCE_DETAIL
+                                  "\nA sample counts as class 1 if its probability is above 0.5, as in Keras' metrics.",
+                                  .run = run};

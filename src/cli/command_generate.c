@@ -1,0 +1,99 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "commands.h"
+
+static const char detail[] =
+    "The data are scikit-learn's make_classification, element by element: every option has the name,\n"
+    "the default and the meaning of its parameter there. Lists are written 0.2,0.8; None is none.\n"
+    "With --train-size the rows are divided like train_test_split(X, y, train_size=...,\n"
+    "random_state=SPLIT_RANDOM_STATE) into /train and /test, otherwise all are in /train.";
+
+static void print_result(const ls_generate_options *options, int64_t n_train, const char *output)
+{
+    printf("%s: /train %lld x %lld", output, (long long)n_train, (long long)options->data.n_features);
+    if (n_train < options->data.n_samples)
+        printf(", /test %lld x %lld", (long long)(options->data.n_samples - n_train),
+               (long long)options->data.n_features);
+    printf(", %s\n", ls_dtype_name(options->dtype));
+}
+
+static int run(int argc, char **argv)
+{
+    static const char *const dtypes[] = {"float32", "float64", NULL};
+    static const char *const generators[] = {"sklearn", NULL};
+    ls_generate_options generate = {.dtype = LS_FLOAT64};
+    ls_make_classification *data = &generate.data;
+    ls_make_classification_defaults(data);
+    cli_doubles weights = {0}, shift = {0}, scale = {0};
+    int64_t random_state = 0, split_random_state = 0;
+    int dtype = LS_FLOAT64, generator = 0;
+    const char *output = NULL;
+    bool train_size_given = false;
+    const cli_option options[] = {
+        {"output", 'o', CLI_TEXT, &output, "FILE", "HDF5 file to write (required)", .shown_default = ""},
+        {"n-samples", 0, CLI_INT, &data->n_samples, "M", "number of samples"},
+        {"n-features", 0, CLI_INT, &data->n_features, "N", "number of features"},
+        {"n-informative", 0, CLI_INT, &data->n_informative, "N", "informative features"},
+        {"n-redundant", 0, CLI_INT, &data->n_redundant, "N", "linear combinations of informative features"},
+        {"n-repeated", 0, CLI_INT, &data->n_repeated, "N", "duplicates of informative and redundant features"},
+        {"n-classes", 0, CLI_INT, &data->n_classes, "N", "classes (train takes 2)"},
+        {"n-clusters-per-class", 0, CLI_INT, &data->n_clusters_per_class, "N", "clusters of each class"},
+        {"weights", 0, CLI_DOUBLES, &weights, "W,W,...", "share of each class", .shown_default = "none, all equal"},
+        {"flip-y", 0, CLI_DOUBLE, &data->flip_y, "P", "share of samples whose class is drawn at random"},
+        {"class-sep", 0, CLI_DOUBLE, &data->class_sep, "D", "half the side of the hypercube"},
+        {"hypercube", 0, CLI_BOOL, &data->hypercube, "true|false",
+         "put the clusters on the vertices of a hypercube, not of a random polytope"},
+        {"shift", 0, CLI_DOUBLES, &shift, "D[,D...]", "added to the features; none draws it", .shown_default = "0"},
+        {"scale", 0, CLI_DOUBLES, &scale, "D[,D...]", "multiplies the features; none draws it", .shown_default = "1"},
+        {"shuffle", 0, CLI_BOOL, &data->shuffle, "true|false", "shuffle the samples and the features"},
+        {"random-state", 0, CLI_INT, &random_state, "SEED", "seed of the data", .maximum = UINT32_MAX},
+        {"train-size", 0, CLI_DOUBLE, &generate.train_size, "S",
+         "rows of /train: a share below 1 or a number of rows", .shown_default = "all", .given = &train_size_given},
+        {"split-random-state", 0, CLI_INT, &split_random_state, "SEED", "seed of the split", .maximum = UINT32_MAX},
+        {"dtype", 0, CLI_CHOICE, &dtype, "float32|float64", "storage type of X", .choices = dtypes},
+        {"rng", 0, CLI_CHOICE, &generator, "sklearn", "generator of the random numbers", .choices = generators},
+        {.kind = CLI_END}};
+    const char *positionals[CLI_MAX_POSITIONALS];
+    const int parsed = cli_parse(&cli_generate, options, argc, argv, positionals);
+    if (parsed >= 0) return parsed;
+    if (!output) return cli_usage_error(&cli_generate, "-o FILE is missing: say where to write the data");
+    if (train_size_given && !(generate.train_size > 0))
+        return cli_usage_error(&cli_generate, "--train-size: %g is neither a share between 0 and 1 nor a number of rows",
+                               generate.train_size);
+    generate.dtype = (ls_dtype)dtype;
+    data->random_state = (uint32_t)random_state;
+    generate.split_random_state = (uint32_t)split_random_state;
+    data->weights = weights.values;
+    data->n_weights = weights.n;
+    if (shift.given) {
+        data->shift = shift.values;
+        data->n_shift = shift.n;
+    }
+    if (scale.given) {
+        data->scale = scale.values;
+        data->n_scale = scale.n;
+    }
+
+    ls_session *session = NULL;
+    ls_status status = ls_session_open(&session);
+    if (status == LS_OK) status = ls_generate(session, &generate, output);
+    if (status == LS_OK && ls_session_rank(session) == 0) {
+        int64_t n_train = data->n_samples;
+        if (train_size_given) {
+            n_train = generate.train_size < 1 ? (int64_t)(generate.train_size * (double)n_train)
+                                              : (int64_t)generate.train_size;
+        }
+        print_result(&generate, n_train, output);
+    }
+    cli_doubles_free(&weights);
+    cli_doubles_free(&shift);
+    cli_doubles_free(&scale);
+    return cli_finish(session, status);
+}
+
+const cli_command cli_generate = {.name = "generate",
+                                  .positionals = "-o FILE",
+                                  .text = "make classification data as scikit-learn does, with a train/test split",
+                                  .detail = detail,
+                                  .run = run};

@@ -1,0 +1,41 @@
+#include <stdio.h>
+
+#include "commands.h"
+#include "source.h"
+
+static int run(int argc, char **argv)
+{
+    const char *x = NULL, *output = NULL;
+    const cli_option options[] = {
+        {"output", 'o', CLI_TEXT, &output, "FILE", "HDF5 file to write (required)", .shown_default = ""},
+        {"x", 0, CLI_TEXT, &x, "[FILE:]/PATH",
+         "array of the features, instead of X of the sets; a table's field is /PATH:FIELD"},
+        {.kind = CLI_END}};
+    const char *positionals[CLI_MAX_POSITIONALS];
+    const int parsed = cli_parse(&cli_predict, options, argc, argv, positionals);
+    if (parsed >= 0) return parsed;
+    if (!output) return cli_usage_error(&cli_predict, "-o FILE is missing: say where to write the predictions");
+
+    ls_session *session = NULL;
+    ls_model *model = NULL;
+    cli_sets sets = {0};
+    ls_status status = ls_session_open(&session);
+    if (status == LS_OK) status = ls_model_load(session, positionals[0], &model, NULL);
+    if (status == LS_OK) status = cli_sets_open(session, positionals[1], x, NULL, true, &sets);
+    if (status == LS_OK) status = ls_predict(session, model, sets.sets, sets.names, sets.n, output);
+    if (status == LS_OK && ls_session_rank(session) == 0)
+        for (int i = 0; i < sets.n; i++)
+            printf("%s: /%s/y_pred and /%s/class, %lld rows\n", output, sets.names[i], sets.names[i],
+                   (long long)ls_dataset_n_samples(sets.sets[i]));
+    cli_sets_close(&sets);
+    ls_model_free(model);
+    return cli_finish(session, status);
+}
+
+const cli_command cli_predict = {.name = "predict",
+                                 .positionals = "MODEL DATA -o FILE",
+                                 .n_positionals = 2,
+                                 .text = "write the probabilities and classes of the rows of a file",
+                                 .detail = "For each set of DATA (train, test; data with --x) FILE gets y_pred, the probabilities of class 1\n"
+                                           "as a (M, 1) array like Keras' model.predict, and class, 1 where they are 0.5 or more.",
+                                 .run = run};

@@ -1,0 +1,177 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "commands.h"
+#include "progress.h"
+#include "source.h"
+#include "terminal.h"
+
+static const char detail[] =
+    CLI_SOURCE_DETAIL "\n\n"
+                      "The model is the same on any number of ranks: a batch is cut into --shards parts, the ranks share\n"
+                      "the parts, and the parts' sums are added in one fixed order. At most --shards ranks can take part.";
+
+/* What the user said about the model, to build one or to check the one of --init against. */
+typedef struct wanted_model {
+    cli_ints hidden;
+    const char *activation;
+    bool activation_given;
+    int dtype;
+    bool dtype_given;
+    const char *init;
+    int64_t seed;
+} wanted_model;
+
+/* With --init the layers come from the file; what the options say of them must be true of it. */
+static ls_status check_init(const wanted_model *wanted, ls_activation activation, const ls_model *model)
+{
+    char layers[256] = "";
+    size_t used = 0;
+    bool same = !wanted->hidden.given || wanted->hidden.n == model->n_layers - 1;
+    for (int64_t i = 0; i < model->n_layers - 1; i++) {
+        const ls_layer *layer = &model->layers[i];
+        if (wanted->hidden.given && i < wanted->hidden.n && wanted->hidden.values[i] != layer->units) same = false;
+        if (wanted->activation_given && activation != layer->activation) same = false;
+        if (used < sizeof layers)
+            used += (size_t)snprintf(layers + used, sizeof layers - used, " %lld %s", (long long)layer->units,
+                                     ls_activation_name(layer->activation));
+    }
+    if (same) return LS_OK;
+    return ls_fail(LS_E_USAGE, "%s: its hidden layers are%s: leave --hidden and --activation out, or say the same",
+                   wanted->init, layers[0] ? layers : " none");
+}
+
+/* Builds the model of the options, or loads that of --init. */
+static ls_status make_model(ls_session *session, const wanted_model *wanted, int64_t n_features, ls_model **model)
+{
+    ls_activation activation;
+    ls_status status = ls_activation_parse(wanted->activation, &activation);
+    if (status != LS_OK) return status;
+    if (!wanted->init) {
+        status = ls_model_create((ls_dtype)wanted->dtype, n_features, wanted->hidden.values, wanted->hidden.n, activation,
+                                 model);
+        if (status == LS_OK) ls_model_init_glorot_uniform(*model, (uint64_t)wanted->seed);
+        return ls_session_agree(session, status);
+    }
+    status = ls_model_load(session, wanted->init, model, NULL);
+    if (status == LS_OK) status = check_init(wanted, activation, *model);
+    if (status == LS_OK && wanted->dtype_given) status = ls_model_convert(*model, (ls_dtype)wanted->dtype);
+    return status;
+}
+
+static void print_setup(const ls_session *session, const ls_model *model, const ls_dataset *dataset,
+                        const ls_train_options *train)
+{
+    const int64_t n_samples = ls_dataset_n_samples(dataset);
+    fprintf(stderr, "%s: %lld samples, %lld features\n", ls_dataset_x_name(dataset), (long long)n_samples,
+            (long long)model->n_features);
+    fprintf(stderr, "model: %lld", (long long)model->n_features);
+    for (int64_t i = 0; i < model->n_layers; i++)
+        fprintf(stderr, " - %lld %s", (long long)model->layers[i].units, ls_activation_name(model->layers[i].activation));
+    fprintf(stderr, "; %lld parameters, %s\n", (long long)model->n_parameters, ls_dtype_name(model->dtype));
+    fprintf(stderr, "training: %lld epochs of %lld steps, batch_size %lld over all ranks, learning_rate %g\n",
+            (long long)train->epochs, (long long)((n_samples - 1) / train->batch_size + 1),
+            (long long)train->batch_size, train->learning_rate);
+    fprintf(stderr, "ranks: %d, shards: %lld, engine: reference\n", ls_session_size(session),
+            (long long)train->n_shards);
+}
+
+static void print_results(const ls_history *history, const ls_metrics *finished, const char *output)
+{
+    const ls_metrics *last = &history->epochs[history->n_epochs - 1].metrics;
+    printf("                        loss  accuracy  precision    recall\n");
+    printf("epoch %-6lld mean  %10.6f  %8.6f   %8.6f  %8.6f   while training, as Keras' fit prints\n",
+           (long long)history->n_epochs, ls_metrics_loss(last), ls_metrics_binary_accuracy(last),
+           ls_metrics_precision(last), ls_metrics_recall(last));
+    printf("finished model     %10.6f  %8.6f   %8.6f  %8.6f   on all training rows, as evaluate\n",
+           ls_metrics_loss(finished), ls_metrics_binary_accuracy(finished), ls_metrics_precision(finished),
+           ls_metrics_recall(finished));
+    if (output) printf("model written to %s\n", output);
+}
+
+static int run(int argc, char **argv)
+{
+    static const char *const dtypes[] = {"float32", "float64", NULL};
+    static const char *const shuffles[] = {"none", "epoch", NULL};
+    static const char *const progresses[] = {"auto", "bar", "lines", NULL};
+    enum { AUTO, BAR };
+    ls_train_options train;
+    ls_train_defaults(&train);
+    wanted_model wanted = {.activation = "tanh"};
+    int shuffle = 1, progress = AUTO;
+    int64_t verbose = 1;
+    const char *x = NULL, *y = NULL, *output = NULL, *history_path = NULL;
+    const cli_option options[] = {
+        {"output", 'o', CLI_TEXT, &output, "FILE", "model file to write, in Keras' HDF5 format"},
+        {"hidden", 0, CLI_INTS, &wanted.hidden, "U,U,...", "units of the hidden layers; \"\" for none",
+         .shown_default = "none, logistic regression"},
+        {"activation", 0, CLI_TEXT, &wanted.activation, "NAME", "of the hidden layers: tanh, relu, sigmoid or linear",
+         .given = &wanted.activation_given},
+        {"epochs", 0, CLI_INT, &train.epochs, "N", "passes over the training data", .minimum = 1, .maximum = INT64_MAX},
+        {"batch-size", 0, CLI_INT, &train.batch_size, "B", "samples of a step, over all ranks", .minimum = 1,
+         .maximum = INT64_MAX},
+        {"learning-rate", 0, CLI_DOUBLE, &train.learning_rate, "R", "of plain SGD"},
+        {"seed", 0, CLI_INT, &wanted.seed, "SEED", "seed of the initial weights and of the order of the rows",
+         .maximum = INT64_MAX},
+        {"shuffle", 0, CLI_CHOICE, &shuffle, "epoch|none", "new order of the rows every epoch, or the file's order",
+         .choices = shuffles},
+        {"init", 0, CLI_TEXT, &wanted.init, "MODEL", "start from this model file, ours or Keras'"},
+        {"dtype", 0, CLI_CHOICE, &wanted.dtype, "float32|float64", "type of parameters and arithmetic, Keras' floatx",
+         .shown_default = "float32, or that of --init", .choices = dtypes, .given = &wanted.dtype_given},
+        {"history", 0, CLI_TEXT, &history_path, "FILE", "write the measures of each epoch as CSV, like CSVLogger"},
+        {"shards", 0, CLI_INT, &train.n_shards, "S", "parts of a batch, a power of two", .minimum = 1,
+         .maximum = INT64_MAX, .shown_default = "from the batch size"},
+        {"verbose", 0, CLI_INT, &verbose, "0|1|2", "0 silent, 1 progress bar, 2 one line per epoch", .maximum = 2},
+        {"progress", 0, CLI_CHOICE, &progress, "auto|bar|lines",
+         "with --verbose 1: a bar on a terminal and lines elsewhere, or always one of them", .choices = progresses},
+        CLI_SOURCE_OPTIONS(&x, &y),
+        {.kind = CLI_END}};
+    const char *positionals[CLI_MAX_POSITIONALS];
+    const int parsed = cli_parse(&cli_train, options, argc, argv, positionals);
+    if (parsed >= 0) return parsed;
+    train.shuffle = shuffle == 1;
+    train.seed = (uint64_t)wanted.seed;
+    if (!train.n_shards) train.n_shards = ls_train_default_shards(train.batch_size);
+    cli_progress_style style = verbose == 0 ? CLI_PROGRESS_NONE : CLI_PROGRESS_LINES;
+    if (verbose == 1 && (progress == BAR || (progress == AUTO && cli_is_terminal(stderr)))) style = CLI_PROGRESS_BAR;
+
+    ls_session *session = NULL;
+    ls_dataset *dataset = NULL;
+    ls_model *model = NULL;
+    ls_history history = {0};
+    ls_metrics finished;
+    ls_status status = ls_session_open(&session);
+    if (status == LS_OK && output) status = ls_session_check_output(session, output);
+    if (status == LS_OK && history_path) status = ls_session_check_output(session, history_path);
+    if (status == LS_OK) {
+        const ls_dataset_source source = {.file = positionals[0], .set = x ? NULL : "train", .x = x, .y = y};
+        status = ls_dataset_open(session, &source, &dataset);
+    }
+    if (status == LS_OK) status = make_model(session, &wanted, ls_dataset_n_features(dataset), &model);
+    if (status == LS_OK) {
+        const ls_train_observer observer = {.context = &style, .progress = cli_progress};
+        if (verbose > 0 && ls_session_rank(session) == 0) print_setup(session, model, dataset, &train);
+        status = ls_train(session, model, dataset, &train, &observer, &history);
+    }
+    if (status == LS_OK && output) {
+        const ls_training_config config = {.learning_rate = train.learning_rate,
+                                           .iterations = train.epochs *
+                                                         ((ls_dataset_n_samples(dataset) - 1) / train.batch_size + 1)};
+        status = ls_model_save(session, model, &config, output);
+    }
+    if (status == LS_OK && history_path) status = ls_history_write_csv(session, &history, history_path);
+    if (status == LS_OK) status = ls_evaluate(session, model, dataset, &finished);
+    if (status == LS_OK && ls_session_rank(session) == 0) print_results(&history, &finished, output);
+    ls_history_clear(&history);
+    ls_model_free(model);
+    ls_dataset_close(dataset);
+    cli_ints_free(&wanted.hidden);
+    return cli_finish(session, status);
+}
+
+const cli_command cli_train = {.name = "train",
+                               .positionals = "DATA",
+                               .n_positionals = 1,
+                               .text = "train a network on the rows of /train",
+                               .detail = detail,
+                               .run = run};

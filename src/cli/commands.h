@@ -1,0 +1,9 @@
+/* The subcommands. */
+#ifndef LS_CLI_COMMANDS_H
+#define LS_CLI_COMMANDS_H
+
+#include "options.h"
+
+extern const cli_command cli_generate, cli_split, cli_train, cli_evaluate, cli_predict, cli_summary;
+
+#endif

@@ -1,0 +1,16 @@
+/* The progress of training on stderr, in Keras' form. */
+#ifndef LS_CLI_PROGRESS_H
+#define LS_CLI_PROGRESS_H
+
+#include "lockstep/lockstep.h"
+
+typedef enum cli_progress_style {
+    CLI_PROGRESS_NONE,
+    CLI_PROGRESS_BAR,  /* one line per epoch, rewritten in place */
+    CLI_PROGRESS_LINES /* one line per epoch when it is done */
+} cli_progress_style;
+
+/* An observer for ls_train; context is the style, which the caller keeps. */
+void cli_progress(void *context, const ls_train_progress *progress);
+
+#endif

@@ -1,0 +1,16 @@
+/* How measures and models are shown. */
+#ifndef LS_CLI_REPORT_H
+#define LS_CLI_REPORT_H
+
+#include <jansson.h>
+
+#include "lockstep/lockstep.h"
+
+/* The notebook's list of measures, with the confusion matrix in percent, on stdout. name: "train". */
+void cli_print_measures(const char *name, const ls_metrics *metrics);
+
+/* {"samples", "loss", "binary_accuracy", "precision", "recall", "f1", "confusion_matrix": [[tn, fp], [fn, tp]]}; a loss
+ * that is not finite becomes null. The caller owns it. */
+json_t *cli_measures_json(const ls_metrics *metrics);
+
+#endif

@@ -1,0 +1,181 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "engine/engine.h"
+#include "unit.h"
+
+enum { ROWS = 24, SHARDS = 8 };
+
+typedef struct network {
+    int64_t n_features, hidden[4], n_hidden;
+    ls_activation activation;
+} network;
+
+static const network networks[] = {
+    {3, {0}, 0, LS_TANH},          {2, {2, 2}, 2, LS_TANH},        {5, {7, 3, 4}, 3, LS_SIGMOID},
+    {4, {6, 5}, 2, LS_RELU},       {1, {1}, 1, LS_LINEAR},         {2, {8, 8, 4, 2}, 4, LS_TANH},
+};
+enum { N_NETWORKS = sizeof networks / sizeof networks[0] };
+
+static ls_model *make_model(const network *n, ls_dtype dtype, uint64_t seed)
+{
+    ls_model *model;
+    assert_int_equal(ls_model_create(dtype, n->n_features, n->hidden, n->n_hidden, n->activation, &model), LS_OK);
+    ls_model_init_glorot_uniform(model, seed);
+    /* Biases away from zero, so that a wrong bias gradient shows everywhere. */
+    for (int64_t i = 0; i < model->n_parameters; i++) {
+        if (dtype == LS_FLOAT64) ((double *)model->parameters)[i] += 0.01 * (double)(i % 7);
+        if (dtype == LS_FLOAT32) ((float *)model->parameters)[i] += 0.01f * (float)(i % 7);
+    }
+    return model;
+}
+
+static void make_rows(double *x, double *y, int64_t n_features)
+{
+    for (int64_t i = 0; i < ROWS * n_features; i++) x[i] = sin(1.7 * (double)i + 0.3);
+    for (int64_t i = 0; i < ROWS; i++) y[i] = (double)((i * 5 % 7) < 3);
+}
+
+static double loss_sum(ls_engine *engine, const double *x, const double *y)
+{
+    ls_metrics metrics = {0};
+    engine->kind->measure(engine, x, y, ROWS, &metrics);
+    return metrics.loss_sum;
+}
+
+/* The derivative by each parameter against the central difference (f(w+h) - f(w-h)) / 2h: with h = 1e-5 both the
+ * rounding (eps f / h) and the truncation (h^2 f''') stay below 1e-9 of the gradient's scale. */
+static void gradients_equal_finite_differences(void **state)
+{
+    (void)state;
+    for (int n = 0; n < N_NETWORKS; n++) {
+        ls_model *model = make_model(&networks[n], LS_FLOAT64, 11);
+        ls_engine *engine;
+        assert_int_equal(ls_engine_create(&ls_engine_reference, model, 1, &engine), LS_OK);
+        double x[ROWS * 8], y[ROWS], *w = model->parameters;
+        const int64_t rows = ROWS;
+        make_rows(x, y, model->n_features);
+        double *message = calloc(1, engine->layout.size);
+        engine->kind->gradient(engine, x, y, &rows, 1, message);
+        assert_true(fabs(ls_message_doubles(&engine->layout, message)[LS_STEP_LOSS] - loss_sum(engine, x, y)) < 1e-12);
+        for (int64_t i = 0; i < model->n_parameters; i++) {
+            const double h = 1e-5, at = w[i];
+            w[i] = at + h;
+            const double above = loss_sum(engine, x, y);
+            w[i] = at - h;
+            const double below = loss_sum(engine, x, y);
+            w[i] = at;
+            assert_true(fabs((above - below) / (2 * h) - message[i]) < 1e-7);
+        }
+        free(message);
+        ls_engine_destroy(engine);
+        ls_model_free(model);
+    }
+}
+
+static void float32_agrees_with_float64(void **state)
+{
+    (void)state;
+    for (int n = 0; n < N_NETWORKS; n++) {
+        ls_model *wide = make_model(&networks[n], LS_FLOAT32, 5), *narrow = make_model(&networks[n], LS_FLOAT32, 5);
+        assert_int_equal(ls_model_convert(wide, LS_FLOAT64), LS_OK);
+        ls_engine *a, *b;
+        assert_int_equal(ls_engine_create(&ls_engine_reference, wide, 1, &a), LS_OK);
+        assert_int_equal(ls_engine_create(&ls_engine_reference, narrow, 1, &b), LS_OK);
+        double x[ROWS * 8], y[ROWS];
+        float xf[ROWS * 8], yf[ROWS];
+        const int64_t rows = ROWS;
+        make_rows(x, y, wide->n_features);
+        for (int64_t i = 0; i < ROWS * wide->n_features; i++) x[i] = xf[i] = (float)x[i];
+        for (int64_t i = 0; i < ROWS; i++) yf[i] = (float)y[i];
+        double *m = calloc(1, a->layout.size);
+        float *f = calloc(1, b->layout.size);
+        a->kind->gradient(a, x, y, &rows, 1, m);
+        b->kind->gradient(b, xf, yf, &rows, 1, f);
+        for (int64_t i = 0; i < wide->n_parameters; i++) assert_true(fabs(m[i] - (double)f[i]) < 2e-5);
+        assert_memory_equal(ls_message_ints(&a->layout, m), ls_message_ints(&b->layout, f),
+                            LS_STEP_INTS * sizeof(int64_t));
+        free(m);
+        free(f);
+        ls_engine_destroy(a);
+        ls_engine_destroy(b);
+        ls_model_free(wide);
+        ls_model_free(narrow);
+    }
+}
+
+/* Sums of a range of shards are those of single shards, added along the tree; empty shards add nothing. */
+static void shards_are_added_along_the_tree(void **state)
+{
+    (void)state;
+    static const int64_t shard_rows[2][SHARDS] = {{3, 3, 3, 3, 3, 3, 3, 3}, {0, 1, 0, 5, 7, 0, 11, 0}};
+    for (int uneven = 0; uneven < 2; uneven++) {
+        ls_model *model = make_model(&networks[1], LS_FLOAT64, 3);
+        ls_engine *engine;
+        assert_int_equal(ls_engine_create(&ls_engine_reference, model, SHARDS, &engine), LS_OK);
+        double x[ROWS * 8], y[ROWS];
+        make_rows(x, y, model->n_features);
+        const size_t size = engine->layout.size;
+        char *single = calloc(SHARDS, size), *all = calloc(1, size);
+        int64_t row = 0;
+        for (int s = 0; s < SHARDS; s++) {
+            engine->kind->gradient(engine, x + row * model->n_features, y + row, &shard_rows[uneven][s], 1,
+                                   single + (size_t)s * size);
+            row += shard_rows[uneven][s];
+        }
+        assert_int_equal(row, ROWS);
+        for (int distance = 1; distance < SHARDS; distance *= 2)
+            for (int s = 0; s < SHARDS; s += 2 * distance)
+                ls_message_add(&engine->layout, single + (size_t)s * size, single + (size_t)(s + distance) * size);
+        memset(all, 0xff, size); /* gradient writes, it does not add */
+        engine->kind->gradient(engine, x, y, shard_rows[uneven], SHARDS, all);
+        assert_memory_equal(all, single, size);
+        assert_int_equal(ls_message_ints(&engine->layout, all)[LS_STEP_SAMPLES], ROWS);
+        free(single);
+        free(all);
+        ls_engine_destroy(engine);
+        ls_model_free(model);
+    }
+}
+
+static void huge_logits_stay_finite(void **state)
+{
+    (void)state;
+    const network logistic = {1, {0}, 0, LS_TANH};
+    ls_model *model = make_model(&logistic, LS_FLOAT32, 1);
+    ls_engine *engine;
+    assert_int_equal(ls_engine_create(&ls_engine_reference, model, 1, &engine), LS_OK);
+    ((float *)model->parameters)[0] = 1;
+    ((float *)model->parameters)[1] = 0;
+    const float x[4] = {1e4f, -1e4f, 1e4f, -1e4f}, y[4] = {1, 0, 0, 1};
+    float p[4];
+    ls_metrics metrics = {0};
+    engine->kind->measure(engine, x, y, 4, &metrics);
+    assert_true(metrics.loss_sum == 2e4);
+    assert_int_equal(metrics.tp, 1);
+    assert_int_equal(metrics.tn, 1);
+    assert_int_equal(metrics.fp, 1);
+    assert_int_equal(metrics.fn, 1);
+    engine->kind->predict(engine, x, 4, p);
+    assert_true(p[0] == 1 && p[1] == 0);
+    ls_engine_destroy(engine);
+    ls_model_free(model);
+}
+
+static void nothing_is_left_allocated(void **state)
+{
+    (void)state;
+    assert_int_equal(ls_alloc_live(), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradients_equal_finite_differences), cmocka_unit_test(float32_agrees_with_float64),
+        cmocka_unit_test(shards_are_added_along_the_tree),    cmocka_unit_test(huge_logits_stay_finite),
+        cmocka_unit_test(nothing_is_left_allocated),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

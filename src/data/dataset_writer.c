@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,8 +37,9 @@ struct ls_dataset_writer {
     char name[PATH_MAX];      /* as the user wrote it, for messages */
     char target[PATH_MAX];    /* links resolved (rank 0) */
     char temporary[PATH_MAX]; /* "" while there is no such file */
-    hid_t file;               /* rank 0, until begin */
-    int descriptor;           /* after begin */
+    int header;               /* rank 0: file in memory that HDF5 builds the header in, -1 after begin */
+    hid_t file;               /* the same for HDF5 */
+    int descriptor;           /* the temporary file, after begin */
     int n_arrays;
     written_array arrays[MAX_ARRAYS];
 };
@@ -76,7 +78,7 @@ static ls_status fail_system(const ls_dataset_writer *writer, const char *action
     return ls_fail(LS_E_OUTPUT, "%s: cannot %s: %s", writer->name, action, strerror(error));
 }
 
-static ls_status fail_hdf5(const ls_dataset_writer *writer, const char *action, const char *object)
+static ls_status fail_hdf5(const ls_dataset_writer *writer, const char *object, const char *action)
 {
     return ls_fail(LS_E_OUTPUT, "%s: %s: cannot %s: %s", writer->name, object, action, ls_hdf5_reason());
 }
@@ -89,8 +91,11 @@ static ls_status check_target(ls_dataset_writer *writer)
     if (writer->name[strlen(writer->name) - 1] == '/')
         return ls_fail(LS_E_OUTPUT, "%s: is the name of a directory: give the name of a file", writer->name);
     snprintf(writer->target, sizeof writer->target, "%s", writer->name);
-    if (stat(writer->name, &target) != 0)
-        return LS_OK; /* making the temporary file tells why, if it matters */
+    if (stat(writer->name, &target) != 0) {
+        /* What is missing, making the temporary file will tell. */
+        if (errno == ENOENT || errno == ENOTDIR || errno == EACCES) return LS_OK;
+        return fail_system(writer, "create the file", errno);
+    }
     if (S_ISDIR(target.st_mode))
         return ls_fail(LS_E_OUTPUT, "%s: is a directory: give the name of a file", writer->name);
     if (!S_ISREG(target.st_mode))
@@ -122,7 +127,7 @@ static ls_status make_temporary(ls_dataset_writer *writer)
         if (descriptor < 0 && (errno != EEXIST || attempt == NAME_ATTEMPTS)) {
             const int error = errno;
             writer->temporary[0] = 0;
-            if (error == ENOENT)
+            if (access(directory, F_OK) != 0)
                 return ls_fail(LS_E_OUTPUT, "%s: the directory %s does not exist: make it first",
                                writer->name, directory);
             return ls_fail(LS_E_OUTPUT, "%s: cannot write in the directory %s: %s", writer->name, directory,
@@ -133,13 +138,22 @@ static ls_status make_temporary(ls_dataset_writer *writer)
     return LS_OK;
 }
 
-static ls_status create_file(ls_dataset_writer *writer)
+/* HDF5 never touches the disk: it writes the header to a sparse file in memory, begin copies the little there
+ * is. On a full disk libhdf5 1.10 can neither flush nor close a file, and crashes at exit over what it kept.
+ */
+static ls_status create_header(ls_dataset_writer *writer)
 {
+    writer->header = memfd_create("lockstep", MFD_CLOEXEC);
+    if (writer->header < 0) return fail_system(writer, "make the header in memory", errno);
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", writer->header);
     const hid_t creation = H5Pcreate(H5P_FILE_CREATE), access_list = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_obj_track_times(creation, false);
+    /* Not the default driver: it wants to know the real path of a link, and a file in memory has none. */
+    H5Pset_fapl_stdio(access_list);
     H5Pset_alignment(access_list, PAGE, PAGE);
-    writer->file = H5Fcreate(writer->temporary, H5F_ACC_TRUNC, creation, access_list);
-    const ls_status status = writer->file < 0 ? fail_hdf5(writer, "create the file", "/") : LS_OK;
+    writer->file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access_list);
+    const ls_status status = writer->file < 0 ? fail_hdf5(writer, "/", "make the header") : LS_OK;
     ls_hdf5_close_list(creation);
     ls_hdf5_close_list(access_list);
     return status;
@@ -149,11 +163,8 @@ static ls_status create_file(ls_dataset_writer *writer)
 static void discard(ls_dataset_writer *writer)
 {
     if (writer->descriptor >= 0) close(writer->descriptor);
-    if (writer->file >= 0) {
-        /* On a full disk HDF5 cannot flush, and then would not close: give it the space of the doomed file.
-         */
-        if (truncate(writer->temporary, 0) == 0) H5Fclose(writer->file);
-    }
+    ls_hdf5_close_file(writer->file);
+    if (writer->header >= 0) close(writer->header);
     if (ls_session_rank(writer->session) == 0 && writer->temporary[0]) unlink(writer->temporary);
     for (int i = 0; i < writer->n_arrays; i++) ls_free(writer->arrays[i].path);
     ls_free(writer);
@@ -167,6 +178,7 @@ ls_status ls_dataset_writer_create(ls_session *session, const char *path, ls_dat
     ls_status status = ls_alloc(&writer, 1, sizeof *writer, "dataset writer");
     if (status == LS_OK) {
         writer->session = session;
+        writer->header = -1;
         writer->file = -1;
         writer->descriptor = -1;
         if (strlen(path) >= sizeof writer->name)
@@ -177,7 +189,7 @@ ls_status ls_dataset_writer_create(ls_session *session, const char *path, ls_dat
     if (status == LS_OK && ls_session_rank(session) == 0) {
         status = check_target(writer);
         if (status == LS_OK) status = make_temporary(writer);
-        if (status == LS_OK) status = create_file(writer);
+        if (status == LS_OK) status = create_header(writer);
     }
     status = ls_session_agree(session, status);
     if (status == LS_OK)
@@ -212,11 +224,11 @@ static ls_status create_array(ls_dataset_writer *writer, written_array *array, i
         H5Dcreate2(writer->file, array->path, file_type(array->type), space, links, creation, H5P_DEFAULT);
     ls_status status = LS_OK;
     if (dataset < 0) {
-        status = fail_hdf5(writer, "create the array", array->path);
+        status = fail_hdf5(writer, array->path, "create the array");
     } else if (array->n_rows > 0) {
         const haddr_t offset = H5Dget_offset(dataset);
         if (offset == HADDR_UNDEF)
-            status = fail_hdf5(writer, "find the place of the array", array->path);
+            status = fail_hdf5(writer, array->path, "find the place of the array");
         else
             array->offset = (int64_t)offset;
     }
@@ -327,27 +339,67 @@ ls_status ls_dataset_writer_set_doubles(ls_dataset_writer *writer, const char *o
 }
 
 /* Asks for the file's blocks now, so that a full disk is found before the work and not after it. */
-static ls_status reserve_space(const ls_dataset_writer *writer)
+static ls_status reserve_space(const ls_dataset_writer *writer, off_t size)
 {
-    struct stat file;
-    if (fstat(writer->descriptor, &file) != 0) return fail_system(writer, "look at the file", errno);
-    if (file.st_size == 0) return LS_OK;
-    int result;
-    do result = fallocate(writer->descriptor, 0, 0, file.st_size);
-    while (result != 0 && errno == EINTR);
-    /* A file system without this operation (NFS 3, for one) reports a full disk at the write instead. */
-    if (result == 0 || errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL) return LS_OK;
+    int result = ftruncate(writer->descriptor, size);
+    if (result == 0) {
+        do result = fallocate(writer->descriptor, 0, 0, size);
+        while (result != 0 && errno == EINTR);
+        /* A file system without this operation (NFS 3, for one) reports a full disk at the write instead. */
+        if (result == 0 || errno == EOPNOTSUPP || errno == ENOSYS) return LS_OK;
+    }
     const int error = errno;
-    return ls_fail(LS_E_OUTPUT, "%s: cannot reserve %.1f MB: %s", writer->name, (double)file.st_size / 1e6,
+    return ls_fail(LS_E_OUTPUT, "%s: cannot reserve %.1f MB: %s", writer->name, (double)size / 1e6,
                    strerror(error));
+}
+
+static ls_status write_all(const ls_dataset_writer *writer, const char *what, const char *values, size_t n,
+                           off_t offset)
+{
+    while (n > 0) {
+        const ssize_t written = pwrite(writer->descriptor, values, n < PIECE ? n : PIECE, offset);
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) {
+            const int error = written < 0 ? errno : ENOSPC;
+            return ls_fail(LS_E_OUTPUT, "%s: %s: cannot write: %s", writer->name, what, strerror(error));
+        }
+        values += written;
+        offset += written;
+        n -= (size_t)written;
+    }
+    return LS_OK;
+}
+
+/* Copies the parts of the header file that were written; the arrays in it are holes. */
+static ls_status copy_header(const ls_dataset_writer *writer, off_t size)
+{
+    char buffer[16 * PAGE];
+    off_t at = 0;
+    while (at < size && (at = lseek(writer->header, at, SEEK_DATA)) >= 0) {
+        const off_t end = lseek(writer->header, at, SEEK_HOLE);
+        while (at < end) {
+            const size_t wanted = end - at < (off_t)sizeof buffer ? (size_t)(end - at) : sizeof buffer;
+            const ssize_t n = pread(writer->header, buffer, wanted, at);
+            if (n <= 0) return fail_system(writer, "read the header in memory", errno);
+            LS_TRY(write_all(writer, "header", buffer, (size_t)n, at));
+            at += n;
+        }
+    }
+    /* No data after the last hole is the ordinary end. */
+    return at < 0 && errno != ENXIO ? fail_system(writer, "read the header in memory", errno) : LS_OK;
 }
 
 static ls_status finish_header(ls_dataset_writer *writer)
 {
-    if (H5Fflush(writer->file, H5F_SCOPE_GLOBAL) < 0) return fail_hdf5(writer, "write the header", "/");
     const hid_t file = writer->file;
     writer->file = -1;
-    if (H5Fclose(file) < 0) return fail_hdf5(writer, "write the header", "/");
+    if (H5Fclose(file) < 0) return fail_hdf5(writer, "/", "finish the header");
+    struct stat header;
+    if (fstat(writer->header, &header) != 0) return fail_system(writer, "look at the header", errno);
+    LS_TRY(reserve_space(writer, header.st_size));
+    LS_TRY(copy_header(writer, header.st_size));
+    close(writer->header);
+    writer->header = -1;
     return LS_OK;
 }
 
@@ -368,9 +420,8 @@ ls_status ls_dataset_writer_begin(ls_dataset_writer *writer)
     int64_t offsets[MAX_ARRAYS];
     ls_status status = LS_OK;
     if (ls_session_rank(writer->session) == 0) {
-        status = finish_header(writer);
-        if (status == LS_OK) status = open_descriptor(writer);
-        if (status == LS_OK) status = reserve_space(writer);
+        status = open_descriptor(writer);
+        if (status == LS_OK) status = finish_header(writer);
     }
     for (int i = 0; i < writer->n_arrays; i++) offsets[i] = writer->arrays[i].offset;
     LS_TRY(ls_session_agree(writer->session, status));
@@ -389,21 +440,8 @@ ls_status ls_dataset_writer_write_rows(ls_dataset_writer *writer, int array_numb
     if (first_row < 0 || n_rows < 0 || n_rows > array->n_rows - first_row)
         return ls_fail(LS_E_INTERNAL, "%s: %s: rows %lld + %lld of %lld", writer->name, array->path,
                        (long long)first_row, (long long)n_rows, (long long)array->n_rows);
-    const char *at = values;
-    off_t offset = array->offset + first_row * (int64_t)array->row_bytes;
-    for (size_t left = (size_t)n_rows * array->row_bytes; left > 0;) {
-        const ssize_t written = pwrite(writer->descriptor, at, left < PIECE ? left : PIECE, offset);
-        if (written < 0 && errno == EINTR) continue;
-        if (written <= 0) {
-            const int error = written < 0 ? errno : ENOSPC;
-            return ls_fail(LS_E_OUTPUT, "%s: %s: cannot write: %s", writer->name, array->path,
-                           strerror(error));
-        }
-        at += written;
-        offset += written;
-        left -= (size_t)written;
-    }
-    return LS_OK;
+    return write_all(writer, array->path, values, (size_t)n_rows * array->row_bytes,
+                     array->offset + first_row * (int64_t)array->row_bytes);
 }
 
 /* Every rank syncs and closes its own descriptor: network file systems keep written pages per node and report

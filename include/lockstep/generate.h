@@ -21,12 +21,12 @@ typedef struct ls_make_classification {
     double flip_y;                /* 0.01 */
     double class_sep;             /* 1.0 */
     bool hypercube;               /* true */
-    const double *shift;          /* 1 or n_features values; NULL means shift=None (drawn at random); borrowed */
-    int64_t n_shift;              /* default one value, 0.0 */
-    const double *scale;          /* 1 or n_features values; NULL means scale=None (drawn at random); borrowed */
-    int64_t n_scale;              /* default one value, 1.0 */
-    bool shuffle;                 /* true */
-    uint32_t random_state;        /* seed of NumPy's RandomState */
+    const double *shift;   /* 1 or n_features values; NULL means shift=None (drawn at random); borrowed */
+    int64_t n_shift;       /* default one value, 0.0 */
+    const double *scale;   /* 1 or n_features values; NULL means scale=None (drawn at random); borrowed */
+    int64_t n_scale;       /* default one value, 1.0 */
+    bool shuffle;          /* true */
+    uint32_t random_state; /* seed of NumPy's RandomState */
 } ls_make_classification;
 
 /* scikit-learn's defaults, random_state 0. Local. */
@@ -37,15 +37,16 @@ void ls_make_classification_defaults(ls_make_classification *parameters);
 
 typedef struct ls_generate_options {
     ls_make_classification data;
-    double train_size;            /* 0: no split; below 1: share of the rows; otherwise number of rows */
-    uint32_t split_random_state;  /* seed of train_test_split */
-    ls_dtype dtype;               /* storage type of X, LS_FLOAT64 by default */
+    double train_size;           /* 0: no split; below 1: share of the rows; otherwise number of rows */
+    uint32_t split_random_state; /* seed of train_test_split */
+    ls_dtype dtype;              /* storage type of X, LS_FLOAT64 by default */
 } ls_generate_options;
 
-/* Makes the data and writes /train/X /train/y (uint8) and, with a split, /test/X /test/y, all parameters and
- * versions as attributes of the root group. Collective; arguments must agree on all ranks. LS_E_USAGE for
- * parameters that scikit-learn rejects (named as scikit-learn names them), LS_E_OUTPUT when the file cannot be
- * written; then no file is left. */
+/* Makes the data and writes /train/X, /train/y and, with a split, /test/X, /test/y; all parameters and
+ * versions become attributes of the root group, under scikit-learn's names. y is uint8 (int64 with more than
+ * 256 classes). Rank 0 makes and writes, the bytes depend on the options only. Collective; arguments must
+ * agree on all ranks. LS_E_USAGE for parameters that scikit-learn rejects (named as scikit-learn names them)
+ * and above LS_GENERATE_MAX_VALUES, LS_E_OUTPUT when the file cannot be written; then no file is left. */
 ls_status ls_generate(ls_session *session, const ls_generate_options *options, const char *output);
 
 #endif

@@ -5,12 +5,12 @@
 
 #include "base/memory.h"
 
-/* The names below are OpenBLAS' seen from row-major NumPy. "Sequential" means one accumulator that starts at zero and
- * takes one fused multiply-add per term, in the order of k. */
+/* The names below are OpenBLAS' seen from row-major NumPy. "Sequential" means one accumulator that starts at
+ * zero and takes one fused multiply-add per term, in the order of k. */
 enum {
-    PANEL = 8,     /* columns of a that are worked on together, also the width of an AVX-512 vector */
-    ROWS = 4,      /* rows of x that are worked on together */
-    DEPTH = 384,   /* longest piece of k that the large matrix product takes at once */
+    PANEL = 8,         /* columns of a that are worked on together, also the width of an AVX-512 vector */
+    ROWS = 4,          /* rows of x that are worked on together */
+    DEPTH = 384,       /* longest piece of k that the large matrix product takes at once */
     GEMV_BLOCK = 2048, /* longest piece of k in a matrix-vector product */
     MIN_DEPTH_OF_LANES = 16
 };
@@ -30,7 +30,8 @@ ALWAYS_INLINE void sum_in_lanes(int64_t k, const double *x, const double *panel,
     }
 }
 
-/* The small matrix product folds lanes by neighbours where it makes four results at once, by halves elsewhere. */
+/* The small matrix product folds lanes by neighbours where it makes four results at once, by halves
+ * elsewhere. */
 ALWAYS_INLINE double fold_by_neighbours(const double l[PANEL])
 {
     return ((l[0] + l[1]) + (l[2] + l[3])) + ((l[4] + l[5]) + (l[6] + l[7]));
@@ -54,8 +55,8 @@ ALWAYS_INLINE void panel_sums(int n_rows, int64_t first, int64_t end, const doub
     }
 }
 
-/* End of the piece of k that begins at first: as in the threaded and the plain driver of OpenBLAS, a rest of less
- * than two pieces is halved (and rounded up to whole tiles). */
+/* End of the piece of k that begins at first: as in the threaded and the plain driver of OpenBLAS, a rest of
+ * less than two pieces is halved (and rounded up to whole tiles). */
 ALWAYS_INLINE int64_t end_of_piece(int64_t first, int64_t k)
 {
     const int64_t rest = k - first;
@@ -64,10 +65,10 @@ ALWAYS_INLINE int64_t end_of_piece(int64_t first, int64_t k)
     return k;
 }
 
-/* Matrix times matrix (dgemm), n >= 2, k >= 2, m >= 2. packed holds a in panels of PANEL columns, the last one filled
- * up with zeros; scratch has room for ROWS rows of that width. */
-ALWAYS_INLINE void multiply(int64_t n, int64_t k, int64_t m, const double *x, int64_t ldx, const double *packed,
-                            double *scratch, double *out, int64_t ldout)
+/* Matrix times matrix (dgemm), n >= 2, k >= 2, m >= 2. packed holds a in panels of PANEL columns, the last
+ * one filled up with zeros; scratch has room for ROWS rows of that width. */
+ALWAYS_INLINE void multiply(int64_t n, int64_t k, int64_t m, const double *x, int64_t ldx,
+                            const double *packed, double *scratch, double *out, int64_t ldout)
 {
     const bool small = (double)m * (double)n * (double)k <= SMALL_PRODUCT;
     const int64_t padded = (m + PANEL - 1) / PANEL * PANEL;
@@ -111,8 +112,8 @@ ALWAYS_INLINE void multiply(int64_t n, int64_t k, int64_t m, const double *x, in
     }
 }
 
-/* One row of matrix times vector (dgemv, transposed). taken is the number of rows that are worked on together: most go
- * in fours with fused operations, a pair and a single one at the end with separate ones. */
+/* One row of matrix times vector (dgemv, transposed). taken is the number of rows that are worked on
+ * together: most go in fours with fused operations, a pair and a single one at the end with separate ones. */
 ALWAYS_INLINE double row_times_vector(int64_t k, const double *x, const double *a, int taken)
 {
     const int64_t whole = k & ~(int64_t)3;
@@ -134,15 +135,19 @@ ALWAYS_INLINE double row_times_vector(int64_t k, const double *x, const double *
     }
     const double *xr = x + whole, *ar = a + whole;
     switch (k - whole) {
-    case 3: return y + __builtin_fma(xr[2], ar[2], __builtin_fma(xr[0], ar[0], xr[1] * ar[1]));
-    case 2: return y + __builtin_fma(xr[0], ar[0], xr[1] * ar[1]);
-    case 1: return __builtin_fma(xr[0], ar[0], y);
-    default: return y;
+    case 3:
+        return y + __builtin_fma(xr[2], ar[2], __builtin_fma(xr[0], ar[0], xr[1] * ar[1]));
+    case 2:
+        return y + __builtin_fma(xr[0], ar[0], xr[1] * ar[1]);
+    case 1:
+        return __builtin_fma(xr[0], ar[0], y);
+    default:
+        return y;
     }
 }
 
-ALWAYS_INLINE void multiply_by_vector(int64_t n, int64_t k, const double *x, int64_t ldx, const double *a, double *out,
-                                      int64_t ldout)
+ALWAYS_INLINE void multiply_by_vector(int64_t n, int64_t k, const double *x, int64_t ldx, const double *a,
+                                      double *out, int64_t ldout)
 {
     for (int64_t i = 0; i < n; i++) {
         const int taken = i < (n & ~(int64_t)3) ? 4 : (n & 2) && i - (n & ~(int64_t)3) < 2 ? 2 : 1;
@@ -184,11 +189,13 @@ ALWAYS_INLINE double dot(int64_t k, const double *x, const double *a)
     double sums[4][8] = {{0.0}};
     int64_t q = 0;
     for (; q + 32 <= k; q += 32)
-        for (int c = 0; c < 32; c++) sums[c / 8][c % 8] = __builtin_fma(x[q + c], a[q + c], sums[c / 8][c % 8]);
+        for (int c = 0; c < 32; c++)
+            sums[c / 8][c % 8] = __builtin_fma(x[q + c], a[q + c], sums[c / 8][c % 8]);
     for (int s = 0; s < 4; s++)
         for (int c = 0; c < 4; c++) sums[s][c] += sums[s][c + 4];
     if (q + 16 <= k) {
-        for (int c = 0; c < 16; c++) sums[c / 4][c % 4] = __builtin_fma(x[q + c], a[q + c], sums[c / 4][c % 4]);
+        for (int c = 0; c < 16; c++)
+            sums[c / 4][c % 4] = __builtin_fma(x[q + c], a[q + c], sums[c / 4][c % 4]);
         q += 16;
     }
     double l[4];
@@ -218,15 +225,16 @@ ALWAYS_INLINE void product(int64_t n, int64_t k, int64_t m, const double *x, int
     } else {
         double *packed = scratch + ROWS * padded;
         for (int64_t q = 0; q < k; q++)
-            for (int64_t j = 0; j < m; j++) packed[j / PANEL * PANEL * k + q * PANEL + j % PANEL] = a[q * m + j];
+            for (int64_t j = 0; j < m; j++)
+                packed[j / PANEL * PANEL * k + q * PANEL + j % PANEL] = a[q * m + j];
         multiply(n, k, m, x, ldx, packed, scratch, out, ldout);
     }
 }
 
 #if defined(__x86_64__)
 __attribute__((target("avx2,fma"))) static void product_fma(int64_t n, int64_t k, int64_t m, const double *x,
-                                                            int64_t ldx, const double *a, double *scratch, double *out,
-                                                            int64_t ldout)
+                                                            int64_t ldx, const double *a, double *scratch,
+                                                            double *out, int64_t ldout)
 {
     product(n, k, m, x, ldx, a, scratch, out, ldout);
 }
@@ -250,8 +258,8 @@ static void product_portable(int64_t n, int64_t k, int64_t m, const double *x, i
     product(n, k, m, x, ldx, a, scratch, out, ldout);
 }
 
-ls_status ls_numpy_dot(int64_t n, int64_t k, int64_t m, const double *x, int64_t ldx, const double *a, double *out,
-                       int64_t ldout)
+ls_status ls_numpy_dot(int64_t n, int64_t k, int64_t m, const double *x, int64_t ldx, const double *a,
+                       double *out, int64_t ldout)
 {
     if (n <= 0) return LS_OK;
     const int64_t padded = (m + PANEL - 1) / PANEL * PANEL;

@@ -11,16 +11,18 @@ ls_status ls_train_test_sizes(int64_t n_samples, double train_size, int64_t *n_t
     *n_train = *n_test = 0;
     const double rows = (double)n_samples;
     if (!(train_size > 0) || (train_size >= 1 && (train_size >= rows || train_size != floor(train_size))))
-        return ls_fail(LS_E_USAGE,
-                       "train_size: %.17g of %lld samples: give a share above 0 and below 1, or a whole number of "
-                       "training rows that is positive and smaller than the number of samples",
-                       train_size, (long long)n_samples);
+        return ls_fail(
+            LS_E_USAGE,
+            "train_size: %.17g of %lld samples: give a share above 0 and below 1, or a whole number of "
+            "training rows that is positive and smaller than the number of samples",
+            train_size, (long long)n_samples);
     const int64_t train = (int64_t)(train_size < 1 ? floor(train_size * rows) : train_size);
     if (train == 0 || train >= n_samples)
-        return ls_fail(LS_E_USAGE,
-                       "train_size: %.17g of %lld samples: the %s set would be empty: give a %s share or more samples",
-                       train_size, (long long)n_samples, train == 0 ? "training" : "test",
-                       train == 0 ? "larger" : "smaller");
+        return ls_fail(
+            LS_E_USAGE,
+            "train_size: %.17g of %lld samples: the %s set would be empty: give a %s share or more samples",
+            train_size, (long long)n_samples, train == 0 ? "training" : "test",
+            train == 0 ? "larger" : "smaller");
     *n_train = train;
     *n_test = n_samples - train;
     return LS_OK;

@@ -6,7 +6,8 @@ enum { SHIFT_WORDS = 397 };
 
 void ls_mt19937_seed(ls_mt19937 *generator, uint32_t seed)
 {
-    /* An integer seed takes Knuth's linear recurrence, not the seeding by an array that other libraries use. */
+    /* An integer seed takes Knuth's linear recurrence, not the seeding by an array that other libraries use.
+     */
     for (uint32_t i = 0; i < LS_MT19937_WORDS; i++) {
         generator->words[i] = seed;
         seed = 1812433253u * (seed ^ (seed >> 30)) + i + 1;

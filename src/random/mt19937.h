@@ -1,8 +1,8 @@
 /* NumPy's legacy random stream: numpy.random.RandomState(seed), number by number.
  *
- * The Mersenne Twister MT19937 and, on top of it, RandomState's own ways to make doubles, normal deviates, bounded
- * integers and permutations, in the order in which it consumes the stream. It exists to equal scikit-learn; whatever
- * is not bound to that uses the counter-based generator. All functions are local. */
+ * The Mersenne Twister MT19937 and, on top of it, RandomState's own ways to make doubles, normal deviates,
+ * bounded integers and permutations, in the order in which it consumes the stream. It exists to equal
+ * scikit-learn; whatever is not bound to that uses the counter-based generator. All functions are local. */
 #ifndef LS_RANDOM_MT19937_H
 #define LS_RANDOM_MT19937_H
 
@@ -30,8 +30,9 @@ double ls_mt19937_uniform(ls_mt19937 *generator);
 /* standard_normal(): Marsaglia's polar method, which keeps the second deviate of a pair for the next call. */
 double ls_mt19937_normal(ls_mt19937 *generator);
 
-/* randint(largest + 1) of 64-bit integers, which is also the bounded integer of shuffle: uniform in [0, largest] by
- * rejection under the smallest mask 2^b - 1 >= largest. Takes nothing from the stream when largest is 0. */
+/* randint(largest + 1) of 64-bit integers, which is also the bounded integer of shuffle: uniform in [0,
+ * largest] by rejection under the smallest mask 2^b - 1 >= largest. Takes nothing from the stream when
+ * largest is 0. */
 uint64_t ls_mt19937_bounded(ls_mt19937 *generator, uint64_t largest);
 
 /* permutation(n), which is arange(n) after shuffle: fills values (n). */

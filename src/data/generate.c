@@ -35,14 +35,14 @@ void ls_make_classification_defaults(ls_make_classification *parameters)
 }
 
 /* One of the two sets in the file: which rows it takes, and where they go. */
-typedef struct set {
+typedef struct output_set {
     const char *x_path, *y_path;
     int64_t n_rows;
     const int64_t *rows; /* on rank 0; NULL means all in order */
     int x_array, y_array;
-} set;
+} output_set;
 
-static ls_status check_options(const ls_generate_options *options, set *train, set *test)
+static ls_status check_options(const ls_generate_options *options, output_set *train, output_set *test)
 {
     const ls_make_classification *data = &options->data;
     LS_TRY(ls_make_classification_check(data));
@@ -107,7 +107,8 @@ static ls_status write_attributes(ls_dataset_writer *writer, const ls_generate_o
     return ls_dataset_writer_set_int(writer, "/", "split_random_state", options->split_random_state);
 }
 
-static ls_status declare(ls_dataset_writer *writer, const ls_generate_options *options, set *sets, int n_sets)
+static ls_status declare(ls_dataset_writer *writer, const ls_generate_options *options, output_set *sets,
+                         int n_sets)
 {
     const ls_file_type x_type = options->dtype == LS_FLOAT32 ? LS_FILE_FLOAT32 : LS_FILE_FLOAT64;
     const ls_file_type y_type =
@@ -123,8 +124,8 @@ static ls_status declare(ls_dataset_writer *writer, const ls_generate_options *o
 }
 
 /* Copies rows [first, first + n_rows) of a set, as they go into the file, into x_block and y_block. */
-static ls_status gather(const ls_generate_options *options, const set *set, int64_t first, int64_t n_rows,
-                        const double *x, const int64_t *y, void *x_block, void *y_block)
+static ls_status gather(const ls_generate_options *options, const output_set *set, int64_t first,
+                        int64_t n_rows, const double *x, const int64_t *y, void *x_block, void *y_block)
 {
     const int64_t n_features = options->data.n_features;
     const bool as_float = options->dtype == LS_FLOAT32;
@@ -153,8 +154,8 @@ static ls_status gather(const ls_generate_options *options, const set *set, int6
     return LS_OK;
 }
 
-static ls_status write_set(ls_dataset_writer *writer, const ls_generate_options *options, const set *set,
-                           const double *x, const int64_t *y)
+static ls_status write_set(ls_dataset_writer *writer, const ls_generate_options *options,
+                           const output_set *set, const double *x, const int64_t *y)
 {
     const int64_t n_features = options->data.n_features;
     const int64_t rows_per_write = n_features < VALUES_PER_WRITE ? VALUES_PER_WRITE / n_features : 1;
@@ -176,8 +177,8 @@ static ls_status write_set(ls_dataset_writer *writer, const ls_generate_options 
 }
 
 /* Rank 0's part: the stream is sequential, so that one rank makes all rows. */
-static ls_status make_and_write(ls_dataset_writer *writer, const ls_generate_options *options, set *sets,
-                                int n_sets)
+static ls_status make_and_write(ls_dataset_writer *writer, const ls_generate_options *options,
+                                output_set *sets, int n_sets)
 {
     const ls_make_classification *data = &options->data;
     const size_t n = (size_t)data->n_samples;
@@ -204,7 +205,8 @@ static ls_status make_and_write(ls_dataset_writer *writer, const ls_generate_opt
 
 ls_status ls_generate(ls_session *session, const ls_generate_options *options, const char *output)
 {
-    set sets[2] = {{.x_path = "/train/X", .y_path = "/train/y"}, {.x_path = "/test/X", .y_path = "/test/y"}};
+    output_set sets[2] = {{.x_path = "/train/X", .y_path = "/train/y"},
+                          {.x_path = "/test/X", .y_path = "/test/y"}};
     LS_TRY(ls_session_agree(session, check_options(options, &sets[0], &sets[1])));
     const int n_sets = options->train_size == 0 ? 1 : 2;
 

@@ -1,0 +1,361 @@
+#include "data/dataset_array.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "data/dataset_listing.h"
+#include "data/hdf5_support.h"
+
+enum {
+    LISTING_SIZE = 500,
+    MAX_COLUMNS = 1 << 26, /* one row stays below the 1 GiB of a transfer */
+    MIN_CHUNK_CACHE = 1 << 20,
+    MAX_CHUNK_CACHE = 64 << 20,
+};
+
+static ls_status fail_at(const ls_dataset_place *place, const char *found)
+{
+    return ls_fail(LS_E_INPUT, "%s: %s", place->name, found);
+}
+
+/* HDF5 says little about a file that is no file, so the system is asked first. */
+static ls_status check_file(const char *name, int64_t *size)
+{
+    const int descriptor = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat status;
+    if (descriptor < 0 || fstat(descriptor, &status) != 0) {
+        const int error = errno;
+        if (descriptor >= 0) close(descriptor);
+        return ls_fail(LS_E_INPUT, "%s: cannot open the file: %s", name, strerror(error));
+    }
+    close(descriptor);
+    if (S_ISDIR(status.st_mode)) return ls_fail(LS_E_INPUT, "%s: is a directory: give an HDF5 file", name);
+    if (!S_ISREG(status.st_mode))
+        return ls_fail(LS_E_INPUT, "%s: is not a regular file: give an HDF5 file", name);
+    if (status.st_size == 0) return ls_fail(LS_E_INPUT, "%s: the file is empty: give an HDF5 file", name);
+    *size = status.st_size;
+    return LS_OK;
+}
+
+static ls_status open_file(const char *name, hid_t *file, int64_t *size)
+{
+    LS_TRY(check_file(name, size));
+    *file = H5Fopen(name, H5F_ACC_RDONLY, H5P_DEFAULT);
+    if (*file >= 0) return LS_OK;
+    /* Copied first: the question below replaces HDF5's reason. */
+    char reason[LS_MESSAGE_SIZE / 4];
+    snprintf(reason, sizeof reason, "%s", ls_hdf5_reason());
+    if (H5Fis_hdf5(name) <= 0)
+        return ls_fail(LS_E_INPUT, "%s: is not an HDF5 file, or its beginning is damaged: %s", name, reason);
+    return ls_fail(LS_E_INPUT, "%s: the HDF5 file is truncated or damaged: %s", name, reason);
+}
+
+/* Whether every link of the path is there; HDF5 wants to be asked one by one. */
+static bool has_link(hid_t file, const char *path)
+{
+    char prefix[LS_PLACE_PATH_SIZE];
+    for (const char *at = path; *at;) {
+        while (*at == '/') at++;
+        while (*at && *at != '/') at++;
+        snprintf(prefix, sizeof prefix, "%.*s", (int)(at - path), path);
+        if (strspn(prefix, "/") != strlen(prefix) && H5Lexists(file, prefix, H5P_DEFAULT) <= 0) return false;
+    }
+    return true;
+}
+
+ls_status ls_dataset_array_exists(const ls_dataset_place *place, bool *exists)
+{
+    ls_hdf5_begin();
+    hid_t file;
+    int64_t size;
+    LS_TRY(open_file(place->file, &file, &size));
+    *exists = has_link(file, place->path);
+    H5Fclose(file);
+    return LS_OK;
+}
+
+static ls_status fail_missing(hid_t file, const ls_dataset_place *place, const char *found)
+{
+    char listing[LISTING_SIZE];
+    ls_dataset_list(file, listing, sizeof listing);
+    return ls_fail(LS_E_INPUT, "%s: %s; the file has %s: name the arrays with --x FILE:/PATH --y FILE:/PATH",
+                   place->name, found, listing);
+}
+
+/* The dataset itself, not a group. */
+static ls_status open_dataset(ls_dataset_array *array)
+{
+    const ls_dataset_place *place = array->place;
+    if (!has_link(array->file, place->path))
+        return fail_missing(array->file, place, "there is no such dataset");
+    const hid_t object = H5Oopen(array->file, place->path, H5P_DEFAULT);
+    if (object < 0)
+        return ls_fail(LS_E_INPUT, "%s: cannot be opened (a link that leads nowhere, or a damaged file): %s",
+                       place->name, ls_hdf5_reason());
+    const H5I_type_t what = H5Iget_type(object);
+    H5Oclose(object);
+    if (what != H5I_DATASET)
+        return fail_missing(array->file, place,
+                            what == H5I_GROUP ? "is a group, not a dataset" : "is not a dataset");
+    array->dataset = H5Dopen2(array->file, place->path, H5P_DEFAULT);
+    if (array->dataset < 0)
+        return ls_fail(LS_E_INPUT, "%s: cannot be opened: %s", place->name, ls_hdf5_reason());
+    array->space = H5Dget_space(array->dataset);
+    if (array->space < 0)
+        return ls_fail(LS_E_INPUT, "%s: cannot read its shape: %s", place->name, ls_hdf5_reason());
+    return LS_OK;
+}
+
+/* Sets kind; type is that of a single value. Returns the native type (HDF5's own, not to be closed) or -1. */
+static hid_t native_type(hid_t type, ls_dataset_array *array)
+{
+    hid_t base;
+    bool is_unsigned;
+    switch (H5Tget_class(type)) {
+    case H5T_FLOAT:
+        array->kind = H5Tget_size(type) <= sizeof(float) ? LS_ARRAY_FLOAT32 : LS_ARRAY_FLOAT64;
+        array->value_size = array->kind == LS_ARRAY_FLOAT32 ? sizeof(float) : sizeof(double);
+        return array->kind == LS_ARRAY_FLOAT32 ? H5T_NATIVE_FLOAT : H5T_NATIVE_DOUBLE;
+    case H5T_ENUM: /* h5py's booleans */
+        base = H5Tget_super(type);
+        is_unsigned = H5Tget_sign(base) == H5T_SGN_NONE;
+        H5Tclose(base);
+        break;
+    case H5T_INTEGER:
+        if (H5Tget_size(type) > sizeof(int64_t)) return -1;
+        is_unsigned = H5Tget_sign(type) == H5T_SGN_NONE;
+        break;
+    case H5T_BITFIELD: /* PyTables' booleans */
+        if (H5Tget_size(type) != 1) return -1;
+        array->kind = LS_ARRAY_UINT8;
+        array->value_size = 1;
+        return H5T_NATIVE_B8;
+    default:
+        return -1;
+    }
+    array->kind = is_unsigned ? LS_ARRAY_UINT64 : LS_ARRAY_INT64;
+    array->value_size = sizeof(int64_t);
+    return is_unsigned ? H5T_NATIVE_UINT64 : H5T_NATIVE_INT64;
+}
+
+/* Explains a compound type that was named without a field. */
+static ls_status fail_compound(const ls_dataset_place *place, hid_t type)
+{
+    char fields[LISTING_SIZE];
+    if (H5Tget_nmembers(type) == 2 && H5Tget_member_index(type, "r") == 0 &&
+        H5Tget_member_index(type, "i") == 1)
+        return fail_at(place, "holds complex numbers: only real ones can be used");
+    ls_dataset_list_fields(type, fields, sizeof fields);
+    return ls_fail(LS_E_INPUT, "%s: is a table with the fields %s: name one field as FILE:/PATH:FIELD",
+                   place->name, fields);
+}
+
+/* Type of the elements: a value, an array of values, or one field of a compound type that is either. Adds the
+ * array's dimensions to extent[*rank...]. */
+static ls_status choose_type(ls_dataset_array *array, hid_t type, hsize_t *extent, int *rank)
+{
+    const ls_dataset_place *place = array->place;
+    hid_t field = -1, base = -1, memory = -1;
+    ls_status status = LS_OK;
+    const bool compound = H5Tget_class(type) == H5T_COMPOUND;
+    if (compound && !place->field[0]) return fail_compound(place, type);
+    if (!compound && place->field[0])
+        return fail_at(place, "is no table and has no fields: leave out the :FIELD");
+    if (compound) {
+        const int index = H5Tget_member_index(type, place->field);
+        if (index < 0) {
+            char fields[LISTING_SIZE];
+            ls_dataset_list_fields(type, fields, sizeof fields);
+            return ls_fail(LS_E_INPUT, "%s: the table has no such field; it has %s", place->name, fields);
+        }
+        field = H5Tget_member_type(type, (unsigned)index);
+    } else {
+        field = H5Tcopy(type);
+    }
+
+    array->element_values = 1;
+    int n_inner = 0;
+    hsize_t inner[H5S_MAX_RANK];
+    if (H5Tget_class(field) == H5T_ARRAY) {
+        n_inner = H5Tget_array_dims2(field, inner);
+        base = H5Tget_super(field);
+    } else {
+        base = H5Tcopy(field);
+    }
+    const hid_t native = native_type(base, array);
+    if (native < 0) {
+        char name[32];
+        ls_dataset_type_name(base, name, sizeof name);
+        status =
+            ls_fail(LS_E_INPUT, "%s: holds %s: integers, booleans or floats are needed", place->name, name);
+    } else if (n_inner < 0 || *rank + n_inner > 2) {
+        status = ls_fail(LS_E_INPUT, "%s: has %d dimensions: rows x columns are needed, one number each",
+                         place->name, *rank + n_inner);
+    } else if (n_inner > 0) {
+        extent[*rank] = inner[0];
+        *rank += 1;
+        array->element_values = (int64_t)inner[0];
+        memory = H5Tarray_create2(native, 1, inner);
+    } else {
+        memory = H5Tcopy(native);
+    }
+    if (memory >= 0 && compound) {
+        array->memory_type = H5Tcreate(H5T_COMPOUND, (size_t)array->element_values * array->value_size);
+        if (H5Tinsert(array->memory_type, place->field, 0, memory) < 0)
+            status = ls_fail(LS_E_INPUT, "%s: cannot select the field: %s", place->name, ls_hdf5_reason());
+        H5Tclose(memory);
+    } else {
+        array->memory_type = memory;
+    }
+    ls_hdf5_close_type(base);
+    ls_hdf5_close_type(field);
+    return status;
+}
+
+static ls_status check_shape(ls_dataset_array *array, const hsize_t *extent, int rank)
+{
+    const ls_dataset_place *place = array->place;
+    if (rank < 1 || rank > 2)
+        return ls_fail(LS_E_INPUT, "%s: has %d dimensions%s: rows x columns are needed", place->name, rank,
+                       rank == 0 ? " (a single value)" : "");
+    if (extent[0] == 0) return fail_at(place, "has no rows");
+    if (rank == 2 && extent[1] == 0) return fail_at(place, "has no columns");
+    if (extent[0] > (hsize_t)INT64_MAX / 16 || (rank == 2 && extent[1] > MAX_COLUMNS))
+        return ls_fail(LS_E_INPUT, "%s: is too large: at most %d columns are supported", place->name,
+                       MAX_COLUMNS);
+    array->rank = rank;
+    array->n_rows = (int64_t)extent[0];
+    array->n_columns = rank == 2 ? (int64_t)extent[1] : 1;
+    return LS_OK;
+}
+
+static ls_status check_filters(const ls_dataset_place *place, hid_t creation)
+{
+    const int n = H5Pget_nfilters(creation);
+    for (int i = 0; i < n; i++) {
+        char name[64] = "";
+        unsigned flags, config;
+        size_t n_values = 0;
+        const H5Z_filter_t filter =
+            H5Pget_filter2(creation, (unsigned)i, &flags, &n_values, NULL, sizeof name, name, &config);
+        if (filter >= 0 && H5Zfilter_avail(filter) <= 0)
+            return ls_fail(
+                LS_E_INPUT,
+                "%s: is compressed with the filter %s (number %d), which this HDF5 library lacks: install "
+                "its "
+                "plugin and set HDF5_PLUGIN_PATH, or rewrite the file where it can be read with: h5repack "
+                "-f SHUF -f GZIP=1 OLD.h5 NEW.h5",
+                place->name, name[0] ? name : "without a name", (int)filter);
+    }
+    return LS_OK;
+}
+
+/* Opens the dataset again with a cache that holds the chunks of one band of rows, so that a pass over
+ * ascending rows decompresses every chunk once. */
+static ls_status set_chunk_cache(ls_dataset_array *array, hid_t creation, hid_t type)
+{
+    hsize_t chunk[H5S_MAX_RANK], extent[H5S_MAX_RANK];
+    const int rank = H5Pget_chunk(creation, H5S_MAX_RANK, chunk);
+    if (rank < 1 || rank != H5Sget_simple_extent_dims(array->space, extent, NULL)) return LS_OK;
+    array->chunk_rows = (int64_t)chunk[0];
+    double bytes = (double)H5Tget_size(type), n_chunks = 1;
+    for (int i = 0; i < rank; i++) bytes *= (double)chunk[i];
+    if (rank == 2) n_chunks = (double)((extent[1] + chunk[1] - 1) / chunk[1]);
+    const double band = bytes * n_chunks;
+    const size_t cache = band < MIN_CHUNK_CACHE   ? MIN_CHUNK_CACHE
+                         : band > MAX_CHUNK_CACHE ? MAX_CHUNK_CACHE
+                                                  : (size_t)band;
+    /* HDF5 advises many more slots than chunks, a prime number of them; w0 = 1: chunks read to the end go
+     * first. */
+    const size_t n_slots = n_chunks < 100 ? 10007 : n_chunks < 1000 ? 100003 : 1000003;
+    const hid_t access_list = H5Pcreate(H5P_DATASET_ACCESS);
+    H5Pset_chunk_cache(access_list, n_slots, cache, 1.0);
+    const hid_t dataset = H5Dopen2(array->file, array->place->path, access_list);
+    H5Pclose(access_list);
+    if (dataset < 0)
+        return ls_fail(LS_E_INPUT, "%s: cannot be opened: %s", array->place->name, ls_hdf5_reason());
+    H5Dclose(array->dataset);
+    array->dataset = dataset;
+    return LS_OK;
+}
+
+static ls_status check_storage(ls_dataset_array *array, hid_t type, int64_t file_size)
+{
+    const hid_t creation = H5Dget_create_plist(array->dataset);
+    ls_status status = check_filters(array->place, creation);
+    if (status == LS_OK && H5Pget_layout(creation) == H5D_CHUNKED)
+        status = set_chunk_cache(array, creation, type);
+    if (status == LS_OK && H5Pget_layout(creation) == H5D_CONTIGUOUS &&
+        H5Pget_external_count(creation) == 0) {
+        const haddr_t offset = H5Dget_offset(array->dataset);
+        const hsize_t bytes = H5Dget_storage_size(array->dataset);
+        if (offset != HADDR_UNDEF && (offset > (haddr_t)file_size || bytes > (hsize_t)file_size - offset))
+            status =
+                ls_fail(LS_E_INPUT, "%s: the file is truncated: it has %lld bytes, the array ends at %llu",
+                        array->place->name, (long long)file_size, (unsigned long long)(offset + bytes));
+    }
+    H5Pclose(creation);
+    return status;
+}
+
+static ls_status open_parts(ls_dataset_array *array)
+{
+    int64_t file_size;
+    LS_TRY(open_file(array->place->file, &array->file, &file_size));
+    LS_TRY(open_dataset(array));
+    if (H5Sget_simple_extent_type(array->space) == H5S_NULL)
+        return fail_at(array->place, "is empty (no dataspace)");
+    hsize_t extent[H5S_MAX_RANK + 1];
+    int rank = H5Sget_simple_extent_dims(array->space, extent, NULL);
+    const hid_t type = H5Dget_type(array->dataset);
+    if (type < 0)
+        return ls_fail(LS_E_INPUT, "%s: cannot read its type: %s", array->place->name, ls_hdf5_reason());
+    ls_status status = choose_type(array, type, extent, &rank);
+    if (status == LS_OK) status = check_shape(array, extent, rank);
+    if (status == LS_OK) status = check_storage(array, type, file_size);
+    H5Tclose(type);
+    return status;
+}
+
+ls_status ls_dataset_array_open(const ls_dataset_place *place, ls_dataset_array *array)
+{
+    ls_hdf5_begin();
+    memset(array, 0, sizeof *array);
+    array->place = place;
+    array->file = array->dataset = array->space = array->memory_type = -1;
+    const ls_status status = open_parts(array);
+    if (status != LS_OK) ls_dataset_array_close(array);
+    return status;
+}
+
+void ls_dataset_array_close(ls_dataset_array *array)
+{
+    if (!array->place) return;
+    ls_hdf5_close_type(array->memory_type);
+    ls_hdf5_close_space(array->space);
+    ls_hdf5_close_dataset(array->dataset);
+    ls_hdf5_close_file(array->file);
+    memset(array, 0, sizeof *array);
+}
+
+ls_status ls_dataset_array_read(const ls_dataset_array *array, int64_t first_row, int64_t n_rows,
+                                void *values)
+{
+    ls_hdf5_begin();
+    const hsize_t start[2] = {(hsize_t)first_row, 0};
+    const hsize_t count[2] = {(hsize_t)n_rows, (hsize_t)array->n_columns};
+    const hsize_t n_elements = (hsize_t)(n_rows * (array->n_columns / array->element_values));
+    const hid_t memory = H5Screate_simple(1, &n_elements, NULL);
+    ls_status status = LS_OK;
+    if (memory < 0 || H5Sselect_hyperslab(array->space, H5S_SELECT_SET, start, NULL, count, NULL) < 0 ||
+        H5Dread(array->dataset, array->memory_type, memory, array->space, H5P_DEFAULT, values) < 0)
+        status = ls_fail(LS_E_INPUT, "%s: rows %lld to %lld (counted from 0) cannot be read: %s",
+                         array->place->name, (long long)first_row, (long long)(first_row + n_rows - 1),
+                         ls_hdf5_reason());
+    ls_hdf5_close_space(memory);
+    return status;
+}

@@ -1,0 +1,452 @@
+#include "model/keras_config.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+#define CONFIG   "attribute model_config"
+#define TRAINING "attribute training_config"
+
+/* ---- reading ---- */
+
+static bool is_null(const json_t *value)
+{
+    return !value || json_is_null(value);
+}
+
+/* For messages: the class name of an object, the text of a string, otherwise a word for it. */
+static const char *describe(const json_t *value)
+{
+    const char *name = json_string_value(json_object_get(value, "class_name"));
+    if (name) return name;
+    if (json_is_string(value)) return json_string_value(value);
+    switch (value ? json_typeof(value) : JSON_NULL) {
+    case JSON_OBJECT:
+        return "an object";
+    case JSON_ARRAY:
+        return "a list";
+    case JSON_NULL:
+        return "nothing";
+    default:
+        return "a number";
+    }
+}
+
+static ls_status parse_json(const char *file, const char *place, const char *text, json_t **root)
+{
+    json_error_t error;
+    *root = json_loads(text, 0, &error);
+    if (!*root)
+        return ls_fail(LS_E_INPUT, "%s: %s: not valid JSON at character %d: %s", file, place, error.position,
+                       error.text);
+    if (!json_is_object(*root)) {
+        json_decref(*root);
+        return ls_fail(LS_E_INPUT, "%s: %s: the JSON is not an object", file, place);
+    }
+    return LS_OK;
+}
+
+/* "tanh", or {"class_name": "function", "config": "tanh"}; NULL otherwise. */
+static const char *function_name(const json_t *value)
+{
+    if (json_is_object(value)) {
+        const char *class_name = json_string_value(json_object_get(value, "class_name"));
+        if (!class_name || strcmp(class_name, "function") != 0) return NULL;
+        return json_string_value(json_object_get(value, "config"));
+    }
+    return json_string_value(value);
+}
+
+static ls_status parse_activation(const char *file, const char *layer, const json_t *value,
+                                  ls_activation *activation)
+{
+    if (is_null(value)) {
+        *activation = LS_LINEAR;
+        return LS_OK;
+    }
+    const char *name = function_name(value);
+    if (name && ls_activation_parse(name, activation) == LS_OK) return LS_OK;
+    return ls_fail(LS_E_INPUT,
+                   "%s: layer %s: activation %s is not supported: linear, tanh, relu and sigmoid are", file,
+                   layer, name ? name : describe(value));
+}
+
+/* "float32", or {"class_name": "DTypePolicy", "config": {"name": "float32"}}. */
+static ls_status parse_dtype(const char *file, const char *layer, const json_t *value, ls_dtype *dtype)
+{
+    *dtype = LS_FLOAT32; /* Keras' default */
+    if (is_null(value)) return LS_OK;
+    const json_t *name =
+        json_is_object(value) ? json_object_get(json_object_get(value, "config"), "name") : value;
+    for (int i = LS_FLOAT32; i <= LS_FLOAT64; i++) {
+        *dtype = (ls_dtype)i;
+        if (json_is_string(name) && strcmp(json_string_value(name), ls_dtype_name(*dtype)) == 0) return LS_OK;
+    }
+    return ls_fail(LS_E_INPUT,
+                   "%s: layer %s: dtype %s is not supported: float32 and float64 are (give the layers "
+                   "dtype=\"float32\" in Keras)",
+                   file, layer, describe(name));
+}
+
+/* The number of features of [null, 9]; a shape that is absent leaves *n_features. */
+static ls_status parse_shape(const char *file, const char *layer, const json_t *shape, int64_t *n_features)
+{
+    if (is_null(shape)) return LS_OK;
+    const json_t *last = json_array_get(shape, 1);
+    if (json_array_size(shape) != 2 || !json_is_integer(last) || json_integer_value(last) < 1 ||
+        json_integer_value(last) > LS_LAYER_MAX_UNITS) {
+        char *text = json_dumps(shape, JSON_ENCODE_ANY);
+        const ls_status status =
+            ls_fail(LS_E_INPUT, "%s: layer %s: input shape %.100s is not supported: [null, n_features] is",
+                    file, layer, text ? text : "");
+        free(text);
+        return status;
+    }
+    *n_features = json_integer_value(last);
+    return LS_OK;
+}
+
+static ls_status parse_input_shapes(const char *file, const char *layer, const json_t *holder,
+                                    int64_t *n_features)
+{
+    const char *const keys[] = {"build_input_shape", "input_shape", "batch_input_shape", "batch_shape"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        LS_TRY(parse_shape(file, layer, json_object_get(holder, keys[i]), n_features));
+    return LS_OK;
+}
+
+/* Parts of a Dense layer that change what it computes or how it is trained, and that we do not have. */
+static ls_status refuse_extras(const char *file, const char *name, const json_t *config)
+{
+    if (json_is_false(json_object_get(config, "use_bias")))
+        return ls_fail(LS_E_INPUT, "%s: layer %s: use_bias is false: only layers with a bias are supported",
+                       file, name);
+    if (json_is_false(json_object_get(config, "trainable")))
+        return ls_fail(
+            LS_E_INPUT,
+            "%s: layer %s: trainable is false: frozen layers are not supported: set layer.trainable = True "
+            "and save again",
+            file, name);
+    const char *const extras[] = {"kernel_constraint", "bias_constraint",      "kernel_regularizer",
+                                  "bias_regularizer",  "activity_regularizer", "quantization_config",
+                                  "lora_rank"};
+    for (size_t i = 0; i < sizeof extras / sizeof extras[0]; i++) {
+        const json_t *value = json_object_get(config, extras[i]);
+        if (!is_null(value))
+            return ls_fail(LS_E_INPUT, "%s: layer %s: %s (%s) is not supported: save a model without it",
+                           file, name, extras[i], describe(value));
+    }
+    return LS_OK;
+}
+
+static ls_status parse_dense(const char *file, const json_t *config, ls_keras_model *keras)
+{
+    ls_layer_plan *plan = &keras->plan[keras->n_layers];
+    const json_t *name = json_object_get(config, "name");
+    char shown[80];
+    if (is_null(name)) {
+        snprintf(shown, sizeof shown, "%" PRId64, keras->n_layers + 1);
+    } else {
+        const char *text = json_string_value(name);
+        if (!text || !*text || strchr(text, '/') || strcmp(text, ".") == 0)
+            return ls_fail(LS_E_INPUT,
+                           "%s: " CONFIG
+                           ": layer name \"%.100s\": give the layer a name without '/' in Keras",
+                           file, describe(name));
+        snprintf(shown, sizeof shown, "%s", text);
+        const size_t size = strlen(text) + 1;
+        char *copy;
+        LS_TRY(ls_alloc(&copy, size, 1, "name of a layer"));
+        memcpy(copy, text, size);
+        plan->name = copy;
+    }
+    keras->n_layers++;
+
+    const json_t *units = json_object_get(config, "units");
+    if (!json_is_integer(units) || json_integer_value(units) < 1 ||
+        json_integer_value(units) > LS_LAYER_MAX_UNITS)
+        return ls_fail(LS_E_INPUT, "%s: layer %s: units is %s: an integer from 1 is needed", file, shown,
+                       json_is_integer(units) ? "out of range" : describe(units));
+    plan->units = json_integer_value(units);
+    LS_TRY(parse_activation(file, shown, json_object_get(config, "activation"), &plan->activation));
+    LS_TRY(refuse_extras(file, shown, config));
+
+    ls_dtype dtype;
+    LS_TRY(parse_dtype(file, shown, json_object_get(config, "dtype"), &dtype));
+    if (keras->n_layers > 1 && dtype != keras->dtype)
+        return ls_fail(LS_E_INPUT,
+                       "%s: layer %s: dtype %s, but the layers before it are %s: all must be the same", file,
+                       shown, ls_dtype_name(dtype), ls_dtype_name(keras->dtype));
+    keras->dtype = dtype;
+    return keras->n_layers == 1 ? parse_input_shapes(file, shown, config, &keras->n_features) : LS_OK;
+}
+
+static ls_status parse_layer(const char *file, const json_t *layer, bool first, ls_keras_model *keras)
+{
+    const char *class_name = json_string_value(json_object_get(layer, "class_name"));
+    const json_t *config = json_object_get(layer, "config");
+    const char *registered = json_string_value(json_object_get(layer, "registered_name"));
+    if (!class_name || !json_is_object(config))
+        return ls_fail(LS_E_INPUT, "%s: " CONFIG ": a layer without class_name or config", file);
+    const char *name = json_string_value(json_object_get(config, "name"));
+    if (!name) name = "without a name";
+    if (registered && strncmp(registered, "Custom>", 7) == 0) class_name = registered;
+    if (strcmp(class_name, "InputLayer") == 0 && first)
+        return parse_input_shapes(file, name, config, &keras->n_features);
+    if (strcmp(class_name, "Dense") != 0)
+        return ls_fail(LS_E_INPUT, "%s: layer %s has the class %s: only Dense layers%s are supported", file, name,
+                       class_name,
+                       strcmp(class_name, "Activation") == 0 ? " (with activation=... inside)" : "");
+    LS_TRY(parse_dense(file, config, keras));
+    /* Keras 3 also notes the shape that the layer was built for. */
+    if (keras->n_layers == 1)
+        LS_TRY(parse_input_shapes(file, name, json_object_get(layer, "build_config"), &keras->n_features));
+    return LS_OK;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Groups of the file are named after the layers. Layers without a name get their default one, which differs
+ * from names given to others only by luck: all or none must have one. */
+static ls_status check_names(const char *file, const ls_keras_model *keras)
+{
+    int64_t n = 0;
+    const char **names;
+    LS_TRY(ls_alloc(&names, (size_t)keras->n_layers, sizeof *names, "names of the layers"));
+    for (int64_t i = 0; i < keras->n_layers; i++) {
+        if (keras->plan[i].name) names[n++] = keras->plan[i].name;
+    }
+    ls_status status = LS_OK;
+    if (n != 0 && n != keras->n_layers)
+        status = ls_fail(LS_E_INPUT, "%s: " CONFIG ": some layers have names, some not", file);
+    qsort(names, (size_t)n, sizeof *names, compare_names);
+    for (int64_t i = 1; i < n && status == LS_OK; i++) {
+        if (strcmp(names[i - 1], names[i]) == 0)
+            status = ls_fail(LS_E_INPUT, "%s: " CONFIG ": two layers are named \"%.100s\"", file, names[i]);
+    }
+    ls_free(names);
+    return status;
+}
+
+static ls_status parse_sequential(const char *file, const json_t *root, ls_keras_model *keras)
+{
+    const char *class_name = json_string_value(json_object_get(root, "class_name"));
+    if (!class_name || strcmp(class_name, "Sequential") != 0)
+        return ls_fail(
+            LS_E_INPUT,
+            "%s: the model is a %s: only Sequential is supported (for a plain chain of layers save "
+            "keras.Sequential(model.layers))",
+            file, class_name ? class_name : describe(root));
+    const json_t *config = json_object_get(root, "config");
+    const json_t *layers =
+        json_is_array(config) ? config : json_object_get(config, "layers"); /* early Keras 2 */
+    const size_t n = json_array_size(layers);
+    if (n == 0) return ls_fail(LS_E_INPUT, "%s: " CONFIG ": the model has no layers", file);
+    LS_TRY(ls_alloc(&keras->plan, n, sizeof *keras->plan, "plan of the layers"));
+    LS_TRY(parse_input_shapes(file, "sequence", config, &keras->n_features));
+    for (size_t i = 0; i < n; i++) LS_TRY(parse_layer(file, json_array_get(layers, i), i == 0, keras));
+    if (keras->n_layers == 0)
+        return ls_fail(LS_E_INPUT, "%s: " CONFIG ": the model has no Dense layer", file);
+
+    const ls_layer_plan *output = &keras->plan[keras->n_layers - 1];
+    if (output->units != 1 || output->activation != LS_SIGMOID)
+        return ls_fail(
+            LS_E_INPUT,
+            "%s: the output layer has %" PRId64 " %s unit%s: binary classifiers with one sigmoid unit are "
+            "supported",
+            file, output->units, ls_activation_name(output->activation), output->units == 1 ? "" : "s");
+    return check_names(file, keras);
+}
+
+ls_status ls_keras_model_parse(const char *file, const char *text, ls_keras_model **result)
+{
+    *result = NULL;
+    json_t *root;
+    LS_TRY(parse_json(file, CONFIG, text, &root));
+    ls_keras_model *keras;
+    ls_status status = ls_alloc(&keras, 1, sizeof *keras, "configuration of the model");
+    if (status == LS_OK) status = parse_sequential(file, root, keras);
+    json_decref(root);
+    if (status == LS_OK)
+        *result = keras;
+    else
+        ls_keras_model_free(keras);
+    return status;
+}
+
+void ls_keras_model_free(ls_keras_model *keras)
+{
+    if (!keras) return;
+    for (int64_t i = 0; i < keras->n_layers; i++) ls_free((void *)keras->plan[i].name);
+    ls_free(keras->plan);
+    ls_free(keras);
+}
+
+/* The loss as a name or an object, or the one of a list or of a dictionary by output name. */
+static const json_t *single_loss(json_t *loss)
+{
+    if (json_array_size(loss) == 1) return json_array_get(loss, 0);
+    if (json_object_size(loss) == 1 && !json_object_get(loss, "class_name"))
+        return json_object_iter_value(json_object_iter(loss));
+    return loss;
+}
+
+static ls_status check_loss(const char *file, const json_t *loss)
+{
+    if (is_null(loss)) return LS_OK;
+    const char *name = function_name(loss);
+    if (!name) name = describe(loss);
+    if (strcmp(name, "binary_crossentropy") != 0 && strcmp(name, "BinaryCrossentropy") != 0)
+        return ls_fail(LS_E_INPUT, "%s: " TRAINING ": loss %s is not supported: binary_crossentropy is", file,
+                       name);
+    const json_t *config = json_object_get(loss, "config");
+    if (json_is_true(json_object_get(config, "from_logits")))
+        return ls_fail(LS_E_INPUT,
+                       "%s: " TRAINING ": loss with from_logits true after a sigmoid unit is not supported: "
+                       "compile with from_logits=False",
+                       file);
+    const json_t *smoothing = json_object_get(config, "label_smoothing");
+    if (json_number_value(smoothing) != 0)
+        return ls_fail(LS_E_INPUT, "%s: " TRAINING ": label_smoothing %g is not supported: 0 is", file,
+                       json_number_value(smoothing));
+    const char *reduction = json_string_value(json_object_get(config, "reduction"));
+    const char *const means[] = {"auto", "sum_over_batch_size", "mean", "mean_with_sample_weight"};
+    for (size_t i = 0; reduction && i < sizeof means / sizeof means[0]; i++) {
+        if (strcmp(reduction, means[i]) == 0) return LS_OK;
+    }
+    if (reduction)
+        return ls_fail(LS_E_INPUT, "%s: " TRAINING ": reduction %s of the loss is not supported: the mean is",
+                       file, reduction);
+    return LS_OK;
+}
+
+double ls_keras_undo_float32(double value)
+{
+    const float narrow = (float)value;
+    if (!isfinite(value) || (double)narrow != value) return value;
+    for (int digits = 1; digits < 9; digits++) {
+        char text[32];
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtof(text, NULL) == narrow) return strtod(text, NULL);
+    }
+    return value;
+}
+
+ls_status ls_keras_training_parse(const char *file, const char *text, bool exact, double *learning_rate)
+{
+    *learning_rate = 0;
+    json_t *root;
+    LS_TRY(parse_json(file, TRAINING, text, &root));
+    ls_status status = check_loss(file, single_loss(json_object_get(root, "loss")));
+    if (status == LS_OK && !is_null(json_object_get(root, "loss_weights")))
+        status = ls_fail(LS_E_INPUT, "%s: " TRAINING ": loss_weights are not supported: compile without them",
+                         file);
+    const json_t *optimizer = json_object_get(root, "optimizer_config");
+    const char *class_name = json_string_value(json_object_get(optimizer, "class_name"));
+    if (class_name && strncmp(class_name, "Custom>", 7) == 0) class_name += 7;
+    if (status == LS_OK && class_name && strcmp(class_name, "SGD") == 0) {
+        const json_t *config = json_object_get(optimizer, "config");
+        const json_t *rate = json_object_get(config, "learning_rate");
+        if (!rate) rate = json_object_get(config, "lr"); /* early Keras 2 */
+        const double value = json_number_value(rate);
+        *learning_rate = exact ? value : ls_keras_undo_float32(value);
+    }
+    json_decref(root);
+    return status;
+}
+
+/* ---- writing ---- */
+
+/* Turns root into text, the reals with the given number of digits, and drops it. */
+static ls_status dump(json_t *root, int digits, const char *purpose, char **text)
+{
+    *text = NULL;
+    char *json = root ? json_dumps(root, JSON_REAL_PRECISION(digits)) : NULL;
+    json_decref(root);
+    if (!json) return ls_fail(LS_E_MEMORY, "%s: no memory for the JSON text", purpose);
+    const size_t size = strlen(json) + 1;
+    const ls_status status = ls_alloc(text, size, 1, purpose);
+    if (status == LS_OK) memcpy(*text, json, size);
+    free(json);
+    return status;
+}
+
+static json_t *dense_json(const ls_layer *layer, const char *dtype)
+{
+    return json_pack("{s:s, s:{s:s, s:b, s:s, s:I, s:s, s:b, s:{s:s, s:{s:n}}, s:{s:s, s:{}}}}", "class_name",
+                     "Dense", "config", "name", layer->name, "trainable", 1, "dtype", dtype, "units",
+                     (json_int_t)layer->units, "activation", ls_activation_name(layer->activation),
+                     "use_bias", 1, "kernel_initializer", "class_name", "GlorotUniform", "config", "seed",
+                     "bias_initializer", "class_name", "Zeros", "config");
+}
+
+/* Keras 2 needs a name of the input layer that no other layer has. */
+static void name_input(const ls_model *model, char *name, size_t size)
+{
+    snprintf(name, size, "input_layer");
+    for (int64_t number = 1, i = 0; i < model->n_layers; i++) {
+        if (strcmp(model->layers[i].name, name) == 0) {
+            snprintf(name, size, "input_layer_%" PRId64, number++);
+            i = -1;
+        }
+    }
+}
+
+ls_status ls_keras_model_format(const ls_model *model, char **text)
+{
+    const char *dtype = ls_dtype_name(model->dtype);
+    char input_name[48];
+    name_input(model, input_name, sizeof input_name);
+    json_t *layers = json_array();
+    bool complete =
+        json_array_append_new(layers, json_pack("{s:s, s:{s:[n, I], s:s, s:s}}", "class_name", "InputLayer",
+                                                "config", "batch_input_shape", (json_int_t)model->n_features,
+                                                "dtype", dtype, "name", input_name)) == 0;
+    for (int64_t i = 0; i < model->n_layers; i++)
+        complete = json_array_append_new(layers, dense_json(&model->layers[i], dtype)) == 0 && complete;
+    if (!complete) {
+        json_decref(layers);
+        layers = NULL;
+    }
+    json_t *root = json_pack("{s:s, s:{s:s, s:o}}", "class_name", "Sequential", "config", "name",
+                             "sequential", "layers", layers);
+    return dump(root, 17, "model_config", text);
+}
+
+/* How many digits bring the same number back: 0.1 rather than 0.10000000000000001. */
+static int digits_needed(double value)
+{
+    int digits = 1;
+    for (; digits < 17; digits++) {
+        char number[40];
+        snprintf(number, sizeof number, "%.*g", digits, value);
+        if (strtod(number, NULL) == value) break;
+    }
+    return digits;
+}
+
+ls_status ls_keras_training_format(double learning_rate, char **text)
+{
+    if (!isfinite(learning_rate)) {
+        *text = NULL;
+        return ls_fail(LS_E_USAGE, "learning rate %g cannot be written: give a finite number", learning_rate);
+    }
+    /* The notebook's measures, all at Keras' threshold 0.5. */
+    json_t *root =
+        json_pack("{s:s, s:[{s:s, s:{s:s, s:f}}, {s:s, s:{s:s}}, {s:s, s:{s:s}}], s:n, s:n, s:{s:s, s:{s:s, "
+                  "s:f, s:f, s:b}}}",
+                  "loss", "binary_crossentropy", "metrics", "class_name", "BinaryAccuracy", "config", "name",
+                  "binary_accuracy", "threshold", 0.5, "class_name", "Precision", "config", "name",
+                  "precision", "class_name", "Recall", "config", "name", "recall", "weighted_metrics",
+                  "loss_weights", "optimizer_config", "class_name", "SGD", "config", "name", "SGD",
+                  "learning_rate", learning_rate, "momentum", 0.0, "nesterov", 0);
+    return dump(root, digits_needed(learning_rate), "training_config", text);
+}

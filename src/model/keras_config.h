@@ -1,0 +1,39 @@
+/* Keras' descriptions of a model and of how it was compiled, JSON texts in the attributes model_config and
+ * training_config of its files. */
+#ifndef LS_MODEL_KERAS_CONFIG_H
+#define LS_MODEL_KERAS_CONFIG_H
+
+#include <stdbool.h>
+
+#include "model/model.h"
+
+/* What model_config says. */
+typedef struct ls_keras_model {
+    ls_dtype dtype;
+    int64_t n_features; /* 0 if the text does not say it */
+    int64_t n_layers;
+    ls_layer_plan *plan; /* n_layers; the names belong to this structure */
+} ls_keras_model;
+
+/* Reads model_config: a Sequential of Dense layers as Keras 2 or 3 describes it, with one sigmoid unit at its
+ * end. Everything that we would compute differently from Keras is LS_E_INPUT and named. file is for messages.
+ * Local. The caller frees *keras. */
+ls_status ls_keras_model_parse(const char *file, const char *text, ls_keras_model **keras);
+
+/* Frees it; NULL is allowed. Local. */
+void ls_keras_model_free(ls_keras_model *keras);
+
+/* Reads training_config: the loss must be the binary cross-entropy. learning_rate is SGD's, 0 for another
+ * optimizer or a schedule; exact tells that the text holds it as it was given, not rounded to float32 by
+ * Keras. Local. */
+ls_status ls_keras_training_parse(const char *file, const char *text, bool exact, double *learning_rate);
+
+/* The texts for a model of ours, loadable in Keras 2 and 3. The caller frees *text with ls_free. Local. */
+ls_status ls_keras_model_format(const ls_model *model, char **text);
+ls_status ls_keras_training_format(double learning_rate, char **text);
+
+/* The shortest decimal number that rounds to the same float32 as value, if value is a float32: 0.1 for
+ * 0.10000000149011612; otherwise value itself. Local. */
+double ls_keras_undo_float32(double value);
+
+#endif

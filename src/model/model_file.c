@@ -1,0 +1,145 @@
+#include "model/model_file.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/output_file.h"
+#include "comm/comm.h"
+#include "model/file_digest.h"
+#include "model/keras_h5.h"
+#include "model/whole_file.h"
+
+ls_status ls_model_file_read(const char *path, ls_model **model, ls_training_config *config)
+{
+    *model = NULL;
+    void *bytes;
+    size_t size;
+    bool ours;
+    LS_TRY(ls_whole_file_read(path, &bytes, &size));
+    ls_status status = ls_file_digest_check(path, bytes, size, &ours);
+    if (status == LS_OK) status = ls_keras_h5_read(path, bytes, size, ours, model, config);
+    ls_free(bytes);
+    return status;
+}
+
+ls_status ls_model_file_write(const ls_model *model, const ls_training_config *config, const char *path)
+{
+    void *bytes;
+    size_t size;
+    LS_TRY(ls_keras_h5_write(model, config, &bytes, &size));
+    ls_file_digest_stamp(bytes, size);
+    ls_output_file file;
+    ls_status status = ls_output_file_create(&file, path);
+    if (status == LS_OK) {
+        status = ls_output_file_write(&file, bytes, size);
+        if (status == LS_OK)
+            status = ls_output_file_commit(&file);
+        else
+            ls_output_file_discard(&file);
+    }
+    ls_free(bytes);
+    return status;
+}
+
+/* What the other ranks need to make the same model. */
+typedef struct outline {
+    int64_t dtype;
+    int64_t n_features;
+    int64_t n_layers;
+    int64_t names_size; /* bytes of all names with their ends */
+    ls_training_config config;
+} outline;
+
+typedef struct layer_outline {
+    int64_t units;
+    int64_t activation;
+} layer_outline;
+
+static size_t names_size(const ls_model *model)
+{
+    size_t size = 0;
+    for (int64_t i = 0; i < model->n_layers; i++) size += strlen(model->layers[i].name) + 1;
+    return size;
+}
+
+/* Rank 0 fills layers and names from its model. */
+static void describe_layers(const ls_model *model, layer_outline *layers, char *names)
+{
+    for (int64_t i = 0; i < model->n_layers; i++) {
+        const ls_layer *layer = &model->layers[i];
+        const size_t size = strlen(layer->name) + 1;
+        layers[i] = (layer_outline){layer->units, layer->activation};
+        memcpy(names, layer->name, size);
+        names += size;
+    }
+}
+
+static ls_status make_from_outline(const outline *shared, const layer_outline *layers, const char *names,
+                                   ls_model **model)
+{
+    ls_layer_plan *plan;
+    LS_TRY(ls_alloc(&plan, (size_t)shared->n_layers, sizeof *plan, "plan of the layers"));
+    for (int64_t i = 0; i < shared->n_layers; i++) {
+        plan[i] = (ls_layer_plan){names, layers[i].units, (ls_activation)layers[i].activation};
+        names += strlen(names) + 1;
+    }
+    const ls_status status =
+        ls_model_create_layers((ls_dtype)shared->dtype, shared->n_features, plan, shared->n_layers, model);
+    ls_free(plan);
+    return status;
+}
+
+/* Gives rank 0's model to the others, whose *model is NULL. */
+static ls_status share(ls_session *session, outline *shared, ls_model **model)
+{
+    const bool reads = session->rank == 0;
+    LS_TRY(ls_broadcast(session, shared, sizeof *shared));
+    layer_outline *layers = NULL;
+    char *names = NULL;
+    ls_status status = ls_alloc(&layers, (size_t)shared->n_layers, sizeof *layers, "outline of the model");
+    if (status == LS_OK) status = ls_alloc(&names, (size_t)shared->names_size, 1, "names of the layers");
+    status = ls_session_agree(session, status);
+    if (status == LS_OK) {
+        if (reads) describe_layers(*model, layers, names);
+        status = ls_broadcast(session, layers, (size_t)shared->n_layers * sizeof *layers);
+    }
+    if (status == LS_OK) status = ls_broadcast(session, names, (size_t)shared->names_size);
+    if (status == LS_OK)
+        status = ls_session_agree(session, reads ? LS_OK : make_from_outline(shared, layers, names, model));
+    ls_free(names);
+    ls_free(layers);
+    LS_TRY(status);
+    return ls_broadcast(session, (*model)->parameters,
+                        (size_t)(*model)->n_parameters * ls_dtype_size((*model)->dtype));
+}
+
+ls_status ls_model_load(ls_session *session, const char *path, ls_model **model, ls_training_config *config)
+{
+    *model = NULL;
+    ls_status status = LS_OK;
+    outline shared = {0};
+    if (session->rank == 0) {
+        status = ls_model_file_read(path, model, &shared.config);
+        if (status == LS_OK) {
+            shared.dtype = (*model)->dtype;
+            shared.n_features = (*model)->n_features;
+            shared.n_layers = (*model)->n_layers;
+            shared.names_size = (int64_t)names_size(*model);
+        }
+    }
+    LS_TRY(ls_session_agree(session, status));
+    status = share(session, &shared, model);
+    if (status != LS_OK) {
+        ls_model_free(*model);
+        *model = NULL;
+        return status;
+    }
+    if (config) *config = shared.config;
+    return LS_OK;
+}
+
+ls_status ls_model_save(ls_session *session, const ls_model *model, const ls_training_config *config,
+                        const char *path)
+{
+    return ls_session_agree(session, session->rank == 0 ? ls_model_file_write(model, config, path) : LS_OK);
+}

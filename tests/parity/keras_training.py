@@ -200,10 +200,11 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         cases = make_cases(full)
         json.dump(cases, open(folder + "/cases.json", "w"))
-        workers = [subprocess.Popen([sys.executable, os.path.abspath(__file__), "--worker", folder, dtype])
-                   for dtype in ("float64", "float32")]
-        if any([process.wait() for process in workers]):
-            raise SystemExit("Keras failed")
+        workers = [subprocess.Popen([sys.executable, os.path.abspath(__file__), "--worker", folder, dtype],
+                                    stderr=open("%s/%s.log" % (folder, dtype), "w")) for dtype in ("float64", "float32")]
+        for process, dtype in zip(workers, ("float64", "float32")):
+            if process.wait():
+                raise SystemExit("Keras failed:\n" + open("%s/%s.log" % (folder, dtype)).read())
         worst = {}
         for case in cases:
             kind = case["dtype"], case["activation"]

@@ -16,7 +16,10 @@
     X(LS_E_OUTPUT, 4, "output cannot be written")                                                            \
     X(LS_E_MEMORY, 5, "out of memory")                                                                       \
     X(LS_E_MPI, 6, "MPI call failed")                                                                        \
-    X(LS_E_DIVERGED, 7, "training diverged: the loss is not finite")
+    X(LS_E_DIVERGED, 7, "training diverged: the loss is not finite")                                         \
+    X(LS_E_STALLED, 8, "no progress for longer than the stall timeout")                                      \
+    X(LS_E_DIFFER, 9, "ranks that must agree do not: different weights, inputs or programs")                 \
+    X(LS_E_INTERRUPTED, 75, "stopped by a signal: start it again to go on")
 
 typedef enum ls_status {
 #define LS_STATUS_ENUM(name, number, text) name = number,

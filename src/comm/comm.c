@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "base/output_file.h"
+#include "comm/watchdog.h"
 
 enum { PIECE = 1 << 30 }; /* MPI counts are int */
 
@@ -21,17 +22,57 @@ ls_status ls_mpi_check(int code, const char *call)
 static ls_status order_by_node(MPI_Comm *comm)
 {
     MPI_Comm node;
-    int rank, first;
-    LS_TRY(ls_mpi_check(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "MPI_Comm_rank"));
+    int first;
+    LS_TRY(ls_mpi_check(MPI_Comm_rank(MPI_COMM_WORLD, &first), "MPI_Comm_rank"));
     LS_TRY(ls_mpi_check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node),
                         "MPI_Comm_split_type"));
-    first = rank;
-    LS_TRY(ls_mpi_check(MPI_Bcast(&first, 1, MPI_INT, 0, node), "MPI_Bcast"));
+    ls_status status = ls_mpi_check(MPI_Bcast(&first, 1, MPI_INT, 0, node), "MPI_Bcast");
     MPI_Comm_free(&node);
-
-    /* The split key must be one int: position in the order of (first, rank). World rank 0 stays rank 0 because
-     * it is the lowest of the first node. Sorting by `first` with ties by world rank is what MPI_Comm_split does. */
+    LS_TRY(status);
+    /* MPI_Comm_split sorts by the key and breaks ties by the rank in the old communicator. */
     return ls_mpi_check(MPI_Comm_split(MPI_COMM_WORLD, 0, first, comm), "MPI_Comm_split");
+}
+
+/* Moves this process' place into memory that the other ranks of the node can read even when it is stopped. */
+static ls_status share_board(ls_session *session)
+{
+    LS_TRY(ls_mpi_check(MPI_Comm_split_type(session->comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &session->node),
+                        "MPI_Comm_split_type"));
+    int local;
+    MPI_Comm_rank(session->node, &local);
+    MPI_Comm_size(session->node, &session->node_size);
+    session->first_on_node = session->rank - local;
+    const size_t size = sizeof(ls_board) + (size_t)session->node_size * sizeof(ls_place);
+    void *base;
+    MPI_Aint shared_size;
+    int unit;
+    LS_TRY(ls_mpi_check(MPI_Win_allocate_shared(local == 0 ? (MPI_Aint)(size + sizeof(ls_place)) : 0, 1, MPI_INFO_NULL,
+                                                session->node, &base, &session->window),
+                        "MPI_Win_allocate_shared"));
+    LS_TRY(ls_mpi_check(MPI_Win_shared_query(session->window, 0, &shared_size, &unit, &base), "MPI_Win_shared_query"));
+    const uintptr_t aligned = ((uintptr_t)base + sizeof(ls_place) - 1) / sizeof(ls_place) * sizeof(ls_place);
+    session->board = (ls_board *)aligned;
+    if (local == 0) memset(session->board, 0, size);
+    LS_TRY(ls_mpi_check(MPI_Barrier(session->node), "MPI_Barrier"));
+    ls_place_here = &session->board->places[local];
+    ls_place_at(LS_AT_START, -1);
+    return LS_OK;
+}
+
+static ls_status begin(ls_session *session)
+{
+    int initialized = 0;
+    MPI_Initialized(&initialized);
+    if (!initialized) {
+        LS_TRY(ls_mpi_check(MPI_Init(NULL, NULL), "MPI_Init"));
+        session->initialized_mpi = 1;
+    }
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    LS_TRY(order_by_node(&session->comm));
+    MPI_Comm_set_errhandler(session->comm, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(session->comm, &session->rank);
+    MPI_Comm_size(session->comm, &session->size);
+    return share_board(session);
 }
 
 ls_status ls_session_open(ls_session **result)
@@ -39,32 +80,23 @@ ls_status ls_session_open(ls_session **result)
     *result = NULL;
     ls_session *session;
     LS_TRY(ls_alloc(&session, 1, sizeof *session, "session"));
-    int initialized = 0;
-    MPI_Initialized(&initialized);
-    if (!initialized) {
-        const ls_status status = ls_mpi_check(MPI_Init(NULL, NULL), "MPI_Init");
-        if (status != LS_OK) {
-            ls_free(session);
-            return status;
-        }
-        session->initialized_mpi = 1;
-    }
-    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-    ls_status status = order_by_node(&session->comm);
-    if (status == LS_OK) {
-        MPI_Comm_set_errhandler(session->comm, MPI_ERRORS_RETURN);
-        MPI_Comm_rank(session->comm, &session->rank);
-        MPI_Comm_size(session->comm, &session->size);
-        *result = session;
-    } else {
+    const ls_status status = begin(session);
+    if (status != LS_OK) {
+        /* MPI itself has failed: nothing collective can be undone in good order. */
         ls_free(session);
+        return status;
     }
-    return status;
+    *result = session;
+    return LS_OK;
 }
 
 void ls_session_close(ls_session *session)
 {
     if (!session) return;
+    ls_watchdog_stop(session);
+    ls_place_leave();
+    MPI_Win_free(&session->window);
+    MPI_Comm_free(&session->node);
     MPI_Comm_free(&session->comm);
     if (session->initialized_mpi) MPI_Finalize();
     ls_free(session);
@@ -94,10 +126,12 @@ ls_status ls_broadcast(ls_session *session, void *data, size_t n)
 ls_status ls_session_agree(ls_session *session, ls_status status)
 {
     if (session->size == 1) return status;
+    ls_place_at(LS_AT_AGREE, -1);
     const int none = session->size;
     const int mine = status == LS_OK ? none : session->rank;
     int lowest = none;
     LS_TRY(ls_mpi_check(MPI_Allreduce(&mine, &lowest, 1, MPI_INT, MPI_MIN, session->comm), "MPI_Allreduce"));
+    ls_place_at(LS_AT_COMPUTE, -1);
     if (lowest == none) return LS_OK;
 
     struct {

@@ -6,13 +6,28 @@
 #include <stdint.h>
 
 #include "base/fail.h"
+#include "base/place.h"
 #include "lockstep/session.h"
+
+/* Memory that the ranks of one node share: where each of them is. */
+typedef struct ls_board {
+    _Alignas(64) _Atomic int reported; /* a watchdog of this node has spoken */
+    ls_place places[];                 /* one per rank of the node */
+} ls_board;
+
+struct ls_watchdog;
 
 struct ls_session {
     MPI_Comm comm; /* our own duplicate, errors returned, ranks ordered by (node, place on the node) */
     int rank;
     int size;
-    int initialized_mpi; /* we called MPI_Init and must call MPI_Finalize */
+    MPI_Comm node;     /* the ranks of this node, in the order of comm */
+    int node_size;
+    int first_on_node; /* rank in comm of the node's first */
+    MPI_Win window;    /* holds the board */
+    ls_board *board;
+    struct ls_watchdog *watchdog; /* or NULL */
+    int initialized_mpi;          /* we called MPI_Init and must call MPI_Finalize */
 };
 
 /* Turns an MPI return code into a status; call names the operation. Local. */

@@ -1,5 +1,6 @@
 #include "comm/tree.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -46,8 +47,9 @@ void ls_message_add(const ls_message_layout *layout, void *sum, const void *othe
     double *a = ls_message_doubles(layout, sum);
     const double *b = ls_message_doubles(layout, (void *)other);
     for (int64_t i = 0; i < layout->n_doubles; i++) a[i] += b[i];
-    int64_t *m = ls_message_ints(layout, sum);
-    const int64_t *n = ls_message_ints(layout, (void *)other);
+    /* Unsigned, so that digests may wrap. */
+    uint64_t *m = (uint64_t *)ls_message_ints(layout, sum);
+    const uint64_t *n = (const uint64_t *)ls_message_ints(layout, (void *)other);
     for (int64_t i = 0; i < layout->n_ints; i++) m[i] += n[i];
 }
 
@@ -113,6 +115,7 @@ void *ls_tree_message(ls_tree *tree, int index)
 
 static ls_status send_message(ls_tree *tree, const char *message, int to)
 {
+    ls_place_at(LS_AT_REDUCE, to);
     for (size_t at = 0; at < tree->layout.size; at += PIECE) {
         const size_t rest = tree->layout.size - at;
         LS_TRY(ls_mpi_check(MPI_Send(message + at, (int)(rest < PIECE ? rest : PIECE), MPI_BYTE, to, TAG,
@@ -124,6 +127,7 @@ static ls_status send_message(ls_tree *tree, const char *message, int to)
 
 static ls_status receive_message(ls_tree *tree, int from)
 {
+    ls_place_at(LS_AT_REDUCE, from);
     for (size_t at = 0; at < tree->layout.size; at += PIECE) {
         const size_t rest = tree->layout.size - at;
         LS_TRY(ls_mpi_check(MPI_Recv(tree->received + at, (int)(rest < PIECE ? rest : PIECE), MPI_BYTE, from, TAG,
@@ -138,6 +142,7 @@ static ls_status exchange_by_doubling(ls_tree *tree)
 {
     for (int distance = 1; distance < tree->session->size; distance *= 2) {
         const int partner = tree->session->rank ^ distance;
+        ls_place_at(LS_AT_REDUCE, partner);
         for (size_t at = 0; at < tree->layout.size; at += PIECE) {
             const size_t rest = tree->layout.size - at;
             const int n = (int)(rest < PIECE ? rest : PIECE);
@@ -191,6 +196,7 @@ static ls_status exchange_by_tree(ls_tree *tree)
         n_held = kept;
     }
     const int root = ls_tree_owner(tree->n_leaves, n_ranks, 0);
+    ls_place_at(LS_AT_REDUCE, root);
     for (size_t at = 0; at < tree->layout.size; at += PIECE) {
         const size_t rest = tree->layout.size - at;
         LS_TRY(ls_mpi_check(MPI_Bcast(tree->messages + at, (int)(rest < PIECE ? rest : PIECE), MPI_BYTE, root,
@@ -205,6 +211,8 @@ ls_status ls_tree_reduce(ls_tree *tree, void **sum)
     const int n_ranks = tree->session->size;
     *sum = tree->messages;
     if (n_ranks == 1) return LS_OK;
-    if ((n_ranks & (n_ranks - 1)) == 0 && n_ranks <= tree->n_leaves) return exchange_by_doubling(tree);
-    return exchange_by_tree(tree);
+    const bool doubling = (n_ranks & (n_ranks - 1)) == 0 && n_ranks <= tree->n_leaves;
+    const ls_status status = doubling ? exchange_by_doubling(tree) : exchange_by_tree(tree);
+    ls_place_at(LS_AT_COMPUTE, -1);
+    return status;
 }

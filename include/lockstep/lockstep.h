@@ -6,6 +6,7 @@
 #include "lockstep/error.h"
 #include "lockstep/evaluate.h"
 #include "lockstep/generate.h"
+#include "lockstep/interrupt.h"
 #include "lockstep/model.h"
 #include "lockstep/session.h"
 #include "lockstep/train.h"

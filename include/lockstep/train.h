@@ -9,16 +9,36 @@
 #include "lockstep/model.h"
 #include "lockstep/session.h"
 
+/* How the ranks' sums become one. */
+typedef enum ls_reduction {
+    LS_REDUCTION_TREE, /* along the fixed tree: the same bits on any number of ranks */
+    LS_REDUCTION_MPI   /* by MPI_Allreduce, for networks that sum in hardware: bits depend on the number of ranks, and
+                          counts ride in the gradient's type, exact for batches below 2^24 samples in float32 */
+} ls_reduction;
+
 typedef struct ls_train_options {
     int64_t epochs;       /* at least 1 */
     int64_t batch_size;   /* samples of one step over all ranks (Keras' meaning) */
     double learning_rate; /* plain SGD: w -= learning_rate * mean gradient of the batch */
-    uint64_t seed;        /* order of the rows */
+    uint64_t seed;        /* order of the rows; below 2^63 */
     bool shuffle;         /* every epoch in a new order; otherwise the order of the file */
     int64_t n_shards;     /* power of two; 0 takes ls_train_default_shards */
+    ls_reduction reduction;
+    int64_t verify_every; /* steps between two comparisons of the weights over all ranks; 0 for none */
+    double stall_timeout; /* seconds without progress after which the job ends with a report; 0 for never */
+    const char *output;   /* model file to write at the end, or NULL; it carries the record of the training, too */
+
+    const char *checkpoint_dir;      /* or NULL for no checkpoints */
+    int64_t checkpoint_every_steps;  /* a checkpoint after so many steps, counted from the start of training, */
+    int64_t checkpoint_every_epochs; /* or so many epochs, */
+    double checkpoint_every_seconds; /* or so much time on rank 0; 0 switches each off. Another one at the end. */
+    int64_t checkpoint_keep;         /* newest ones that stay, at least 1 */
+    bool resume;                     /* go on from the newest complete one, or begin anew if there is none */
+    bool allow_other_cpu;            /* resume although this machine computes in other bits */
 } ls_train_options;
 
-/* Keras' defaults: 1 epoch, batch 32, learning rate 0.01, seed 0, shuffled. Local. */
+/* Keras' defaults: 1 epoch, batch 32, learning rate 0.01, seed 0, shuffled; a checkpoint each epoch once a directory is given,
+ * the newest 2 kept; no verification, no stall timeout. Local. */
 void ls_train_defaults(ls_train_options *options);
 
 /* Logical shards that a batch is cut into when the user does not say: the largest power of two S <= 64 with at least 64
@@ -29,7 +49,7 @@ int64_t ls_train_default_shards(int64_t batch_size);
 typedef struct ls_epoch_record {
     int64_t epoch; /* from 0, as in Keras' CSVLogger */
     ls_metrics metrics;
-    double seconds; /* wall time on rank 0 */
+    double seconds; /* wall time on rank 0, NaN for an epoch (begun) before a resume */
     double samples_per_second;
 } ls_epoch_record;
 
@@ -60,12 +80,16 @@ typedef struct ls_train_observer {
     /* Called on rank 0 now and then during an epoch (at most every tenth of a second) and at its end, where
      * progress->step == progress->n_steps. May be NULL. */
     void (*progress)(void *context, const ls_train_progress *progress);
+    /* Called on rank 0 with a line for the log: resumed from where, a damaged checkpoint passed over. May be NULL. */
+    void (*notice)(void *context, const char *text);
 } ls_train_observer;
 
 /* Trains model in place on the rows of dataset. Each rank reads and keeps its own rows only. history is cleared first
  * and filled on every rank. Collective; model, options and observer's presence must agree on all ranks.
  * LS_E_USAGE for unusable options or more ranks than shards or rows, LS_E_INPUT for unusable data, LS_E_DIVERGED when
- * the loss is no longer finite (the message names epoch and step). Then model and history are as far as it came. */
+ * the loss is no longer finite (the message names epoch and step), LS_E_DIFFER when the weights of the ranks do,
+ * LS_E_INTERRUPTED after a signal (see interrupt.h), when a checkpoint of the same step has been written on behalf of all
+ * ranks. Then model and history are as far as it came. */
 ls_status ls_train(ls_session *session, ls_model *model, ls_dataset *dataset, const ls_train_options *options,
                    const ls_train_observer *observer, ls_history *history);
 

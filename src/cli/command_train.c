@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "commands.h"
@@ -59,6 +60,32 @@ static ls_status make_model(ls_session *session, const wanted_model *wanted, int
     return status;
 }
 
+/* "1000steps", "1epochs" or "60s": exactly one of the three periods is set. */
+static bool parse_period(const char *text, ls_train_options *train)
+{
+    char *unit;
+    const double number = strtod(text, &unit);
+    const bool whole = number >= 1 && number == (double)(int64_t)number;
+    train->checkpoint_every_steps = train->checkpoint_every_epochs = 0;
+    train->checkpoint_every_seconds = 0;
+    if ((!strcmp(unit, "steps") || !strcmp(unit, "step")) && whole) {
+        train->checkpoint_every_steps = (int64_t)number;
+    } else if ((!strcmp(unit, "epochs") || !strcmp(unit, "epoch")) && whole) {
+        train->checkpoint_every_epochs = (int64_t)number;
+    } else if (!strcmp(unit, "s") && number > 0 && number <= 1e9) {
+        train->checkpoint_every_seconds = number;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void print_notice(void *context, const char *text)
+{
+    (void)context;
+    fprintf(stderr, "lockstep: %s\n", text);
+}
+
 static void print_setup(const ls_session *session, const ls_model *model, const ls_dataset *dataset,
                         const ls_train_options *train)
 {
@@ -93,6 +120,7 @@ static int run(int argc, char **argv)
 {
     static const char *const dtypes[] = {"float32", "float64", NULL};
     static const char *const shuffles[] = {"none", "epoch", NULL};
+    static const char *const reductions[] = {"tree", "mpi", NULL};
     static const char *const progresses[] = {"auto", "bar", "lines", NULL};
     enum { AUTO, BAR };
     ls_train_options train;
@@ -100,9 +128,10 @@ static int run(int argc, char **argv)
     wanted_model wanted = {.activation = "tanh"};
     int shuffle = 1, progress = AUTO;
     int64_t verbose = 1;
-    const char *x = NULL, *y = NULL, *output = NULL, *history_path = NULL;
+    int reduction = LS_REDUCTION_TREE;
+    const char *x = NULL, *y = NULL, *history_path = NULL, *checkpoint_every = "1epochs";
     const cli_option options[] = {
-        {"output", 'o', CLI_TEXT, &output, "FILE", "model file to write, in Keras' HDF5 format"},
+        {"output", 'o', CLI_TEXT, &train.output, "FILE", "model file to write, in Keras' HDF5 format"},
         {"hidden", 0, CLI_INTS, &wanted.hidden, "U,U,...", "units of the hidden layers; \"\" for none",
          .shown_default = "none, logistic regression"},
         {"activation", 0, CLI_TEXT, &wanted.activation, "NAME", "of the hidden layers: tanh, relu, sigmoid or linear",
@@ -121,14 +150,37 @@ static int run(int argc, char **argv)
         {"history", 0, CLI_TEXT, &history_path, "FILE", "write the measures of each epoch as CSV, like CSVLogger"},
         {"shards", 0, CLI_INT, &train.n_shards, "S", "parts of a batch, a power of two", .minimum = 1,
          .maximum = INT64_MAX, .shown_default = "from the batch size"},
+        {"checkpoint-dir", 0, CLI_TEXT, &train.checkpoint_dir, "DIR", "write checkpoints into this directory"},
+        {"checkpoint-every", 0, CLI_TEXT, &checkpoint_every, "N steps|epochs|s",
+         "how often, as 1000steps, 1epochs or 60s; another one at the end"},
+        {"keep", 0, CLI_INT, &train.checkpoint_keep, "K", "newest checkpoints that stay", .minimum = 1,
+         .maximum = INT64_MAX},
+        {"resume", 0, CLI_FLAG, &train.resume, "",
+         "go on from the newest complete checkpoint of --checkpoint-dir, or start anew if there is none"},
+        {"allow-other-cpu", 0, CLI_FLAG, &train.allow_other_cpu, "",
+         "resume although this machine computes in other last bits"},
+        {"verify-every", 0, CLI_INT, &train.verify_every, "K",
+         "compare the weights of all ranks every K steps; 0 for never", .minimum = 0, .maximum = INT64_MAX},
+        {"stall-timeout", 0, CLI_DOUBLE, &train.stall_timeout, "SECONDS",
+         "end the job and say who is stuck when nothing moves for so long; 0 for never"},
+        {"reduction", 0, CLI_CHOICE, &reduction, "tree|mpi",
+         "how sums cross ranks: the fixed tree, or MPI_Allreduce, whose bits depend on the number of ranks",
+         .choices = reductions},
         {"verbose", 0, CLI_INT, &verbose, "0|1|2", "0 silent, 1 progress bar, 2 one line per epoch", .maximum = 2},
         {"progress", 0, CLI_CHOICE, &progress, "auto|bar|lines",
          "with --verbose 1: a bar on a terminal and lines elsewhere, or always one of them", .choices = progresses},
         CLI_SOURCE_OPTIONS(&x, &y),
         {.kind = CLI_END}};
     const char *positionals[CLI_MAX_POSITIONALS];
+    ls_interrupt_catch();
     const int parsed = cli_parse(&cli_train, options, argc, argv, positionals);
     if (parsed >= 0) return parsed;
+    if (!parse_period(checkpoint_every, &train))
+        return cli_usage_error(&cli_train, "--checkpoint-every: '%s' is not a period like 1000steps, 1epochs or 60s",
+                               checkpoint_every);
+    if (train.resume && !train.checkpoint_dir)
+        return cli_usage_error(&cli_train, "--resume needs --checkpoint-dir, the directory to resume from");
+    train.reduction = (ls_reduction)reduction;
     train.shuffle = shuffle == 1;
     train.seed = (uint64_t)wanted.seed;
     if (!train.n_shards) train.n_shards = ls_train_default_shards(train.batch_size);
@@ -141,7 +193,6 @@ static int run(int argc, char **argv)
     ls_history history = {0};
     ls_metrics finished;
     ls_status status = ls_session_open(&session);
-    if (status == LS_OK && output) status = ls_session_check_output(session, output);
     if (status == LS_OK && history_path) status = ls_session_check_output(session, history_path);
     if (status == LS_OK) {
         const ls_dataset_source source = {.file = positionals[0], .set = x ? NULL : "train", .x = x, .y = y};
@@ -149,19 +200,13 @@ static int run(int argc, char **argv)
     }
     if (status == LS_OK) status = make_model(session, &wanted, ls_dataset_n_features(dataset), &model);
     if (status == LS_OK) {
-        const ls_train_observer observer = {.context = &style, .progress = cli_progress};
+        const ls_train_observer observer = {.context = &style, .progress = cli_progress, .notice = print_notice};
         if (verbose > 0 && ls_session_rank(session) == 0) print_setup(session, model, dataset, &train);
         status = ls_train(session, model, dataset, &train, &observer, &history);
     }
-    if (status == LS_OK && output) {
-        const ls_training_config config = {.learning_rate = train.learning_rate,
-                                           .iterations = train.epochs *
-                                                         ((ls_dataset_n_samples(dataset) - 1) / train.batch_size + 1)};
-        status = ls_model_save(session, model, &config, output);
-    }
     if (status == LS_OK && history_path) status = ls_history_write_csv(session, &history, history_path);
     if (status == LS_OK) status = ls_evaluate(session, model, dataset, &finished);
-    if (status == LS_OK && ls_session_rank(session) == 0) print_results(&history, &finished, output);
+    if (status == LS_OK && ls_session_rank(session) == 0) print_results(&history, &finished, train.output);
     ls_history_clear(&history);
     ls_model_free(model);
     ls_dataset_close(dataset);

@@ -19,6 +19,7 @@ struct ls_tree {
     ls_subtree subtrees[MAX_SUBTREES];
     char *messages; /* n_subtrees messages (at least one, for the result) */
     char *received; /* one message */
+    bool plain;
 };
 
 void ls_message_layout_init(ls_message_layout *layout, ls_dtype dtype, int64_t n_reals, int64_t n_doubles,
@@ -60,7 +61,8 @@ int ls_tree_owner(int64_t n_leaves, int n_ranks, int64_t leaf)
     return (int)((end + n_leaves - 1) / n_leaves - 1);
 }
 
-ls_status ls_tree_create(ls_session *session, const ls_message_layout *layout, int64_t n_leaves, ls_tree **result)
+ls_status ls_tree_create(ls_session *session, const ls_message_layout *layout, int64_t n_leaves, bool plain,
+                         ls_tree **result)
 {
     ls_tree *tree;
     *result = NULL;
@@ -69,6 +71,7 @@ ls_status ls_tree_create(ls_session *session, const ls_message_layout *layout, i
         tree->session = session;
         tree->layout = *layout;
         tree->n_leaves = n_leaves;
+        tree->plain = plain;
         int64_t first = ls_split(n_leaves, session->size, session->rank);
         const int64_t end = ls_split(n_leaves, session->size, session->rank + 1);
         while (first < end) {
@@ -79,7 +82,10 @@ ls_status ls_tree_create(ls_session *session, const ls_message_layout *layout, i
         }
         const size_t n_messages = (size_t)(tree->n_subtrees ? tree->n_subtrees : 1);
         status = ls_alloc(&tree->messages, n_messages, layout->size, "messages of the reduction tree");
-        if (status == LS_OK) status = ls_alloc(&tree->received, 1, layout->size, "messages of the reduction tree");
+        /* In plain mode it holds every value in the layout's dtype. */
+        const size_t n_values = (size_t)(layout->n_reals + layout->n_doubles + layout->n_ints);
+        if (status == LS_OK)
+            status = ls_alloc(&tree->received, n_values, sizeof(double), "messages of the reduction tree");
     }
     status = ls_session_agree(session, status);
     if (status == LS_OK) {
@@ -206,13 +212,56 @@ static ls_status exchange_by_tree(ls_tree *tree)
     return LS_OK;
 }
 
+/* One MPI_Allreduce in the layout's dtype; doubles and integers ride along behind the reals. */
+static ls_status exchange_by_allreduce(ls_tree *tree)
+{
+    const ls_message_layout *layout = &tree->layout;
+    const size_t size = ls_dtype_size(layout->dtype);
+    const int64_t n = layout->n_reals + layout->n_doubles + layout->n_ints;
+    char *message = tree->messages, *packed = tree->received;
+    double *doubles = ls_message_doubles(layout, message);
+    int64_t *ints = ls_message_ints(layout, message);
+    const bool single = layout->dtype == LS_FLOAT32;
+    if (tree->n_subtrees == 0) memset(message, 0, layout->size);
+    for (int i = 1; i < tree->n_subtrees; i++) ls_message_add(layout, message, ls_tree_message(tree, i));
+    memcpy(packed, message, (size_t)layout->n_reals * size);
+    for (int64_t i = 0; i < layout->n_doubles + layout->n_ints; i++) {
+        const double value = i < layout->n_doubles ? doubles[i] : (double)ints[i - layout->n_doubles];
+        if (single) {
+            ((float *)packed)[layout->n_reals + i] = (float)value;
+        } else {
+            ((double *)packed)[layout->n_reals + i] = value;
+        }
+    }
+    ls_place_at(LS_AT_REDUCE, -1);
+    for (int64_t at = 0; at < n; at += PIECE / 8) {
+        const int piece = (int)(n - at < PIECE / 8 ? n - at : PIECE / 8);
+        LS_TRY(ls_mpi_check(MPI_Allreduce(MPI_IN_PLACE, packed + (size_t)at * size, piece,
+                                          single ? MPI_FLOAT : MPI_DOUBLE, MPI_SUM, tree->session->comm),
+                            "MPI_Allreduce"));
+    }
+    memcpy(message, packed, (size_t)layout->n_reals * size);
+    for (int64_t i = 0; i < layout->n_doubles + layout->n_ints; i++) {
+        const double value = single ? (double)((float *)packed)[layout->n_reals + i]
+                                    : ((double *)packed)[layout->n_reals + i];
+        if (i < layout->n_doubles) {
+            doubles[i] = value;
+        } else {
+            ints[i - layout->n_doubles] = (int64_t)value;
+        }
+    }
+    return LS_OK;
+}
+
 ls_status ls_tree_reduce(ls_tree *tree, void **sum)
 {
     const int n_ranks = tree->session->size;
     *sum = tree->messages;
     if (n_ranks == 1) return LS_OK;
     const bool doubling = (n_ranks & (n_ranks - 1)) == 0 && n_ranks <= tree->n_leaves;
-    const ls_status status = doubling ? exchange_by_doubling(tree) : exchange_by_tree(tree);
+    const ls_status status = tree->plain  ? exchange_by_allreduce(tree)
+                             : doubling ? exchange_by_doubling(tree)
+                                        : exchange_by_tree(tree);
     ls_place_at(LS_AT_COMPUTE, -1);
     return status;
 }

@@ -6,6 +6,7 @@
 #ifndef LS_COMM_TREE_H
 #define LS_COMM_TREE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "comm/comm.h"
@@ -51,8 +52,10 @@ int ls_tree_owner(int64_t n_leaves, int n_ranks, int64_t leaf);
 typedef struct ls_tree ls_tree;
 
 /* Prepares sums over n_leaves (a power of two) of messages of that layout. Ranks beyond n_leaves own no leaf and
- * still take part. Collective; n_leaves and layout must agree. The caller destroys *tree. */
-ls_status ls_tree_create(ls_session *session, const ls_message_layout *layout, int64_t n_leaves, ls_tree **tree);
+ * still take part. plain leaves the order of the additions that cross ranks to MPI_Allreduce; then doubles and integers
+ * are rounded to the layout's dtype on the way. Collective; the arguments must agree. The caller destroys *tree. */
+ls_status ls_tree_create(ls_session *session, const ls_message_layout *layout, int64_t n_leaves, bool plain,
+                         ls_tree **tree);
 
 /* Frees it; NULL is allowed. Local. */
 void ls_tree_destroy(ls_tree *tree);

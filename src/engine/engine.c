@@ -2,12 +2,8 @@
 
 #include "base/memory.h"
 
-void ls_step_layout(ls_message_layout *layout, const ls_model *model)
-{
-    ls_message_layout_init(layout, model->dtype, model->n_parameters, LS_STEP_DOUBLES, LS_STEP_INTS);
-}
-
-ls_status ls_engine_create(const ls_engine_kind *kind, const ls_model *model, int64_t max_shards, ls_engine **result)
+ls_status ls_engine_create(const ls_engine_kind *kind, const ls_model *model, int64_t max_shards, int n_extra,
+                           ls_engine **result)
 {
     ls_engine *engine;
     *result = NULL;
@@ -15,7 +11,8 @@ ls_status ls_engine_create(const ls_engine_kind *kind, const ls_model *model, in
     engine->kind = kind;
     engine->model = model;
     engine->max_shards = max_shards;
-    ls_step_layout(&engine->layout, model);
+    ls_message_layout_init(&engine->layout, model->dtype, model->n_parameters, LS_STEP_DOUBLES,
+                           LS_STEP_INTS + n_extra);
     const ls_status status = kind->create(engine);
     if (status != LS_OK) {
         ls_free(engine);

@@ -12,12 +12,20 @@
 #include "lockstep/evaluate.h"
 #include "lockstep/model.h"
 
-/* Sections of a step's message. Reals: the gradient sum of each parameter, in the order of the model. */
+/* Sections of a step's message. Reals: the gradient sum of each parameter, in the order of the model. Integers: counts
+ * by the engine, then what a rank (not a shard) adds: whether a signal came, whether a checkpoint is due by the clock, and,
+ * if the run compares weights, n_extra more. */
 enum { LS_STEP_LOSS, LS_STEP_DOUBLES };
-enum { LS_STEP_SAMPLES, LS_STEP_TN, LS_STEP_FP, LS_STEP_FN, LS_STEP_TP, LS_STEP_INTS };
-
-/* The layout of a step's message for that model. */
-void ls_step_layout(ls_message_layout *layout, const ls_model *model);
+enum {
+    LS_STEP_SAMPLES,
+    LS_STEP_TN,
+    LS_STEP_FP,
+    LS_STEP_FN,
+    LS_STEP_TP,
+    LS_STEP_SIGNALS,
+    LS_STEP_CHECKPOINT,
+    LS_STEP_INTS
+};
 
 typedef struct ls_engine ls_engine;
 
@@ -47,8 +55,10 @@ struct ls_engine {
 /* Plain scalar C: the oracle for every other engine. */
 extern const ls_engine_kind ls_engine_reference;
 
-/* Makes an engine for calls of at most max_shards shards. The caller destroys *engine. LS_E_MEMORY. */
-ls_status ls_engine_create(const ls_engine_kind *kind, const ls_model *model, int64_t max_shards, ls_engine **engine);
+/* Makes an engine for calls of at most max_shards shards, with messages that have n_extra integers more than LS_STEP_INTS,
+ * which it sets to zero. The caller destroys *engine. LS_E_MEMORY. */
+ls_status ls_engine_create(const ls_engine_kind *kind, const ls_model *model, int64_t max_shards, int n_extra,
+                           ls_engine **engine);
 
 /* Frees it; NULL is allowed. */
 void ls_engine_destroy(ls_engine *engine);

@@ -19,6 +19,9 @@ enum {
     TEXT_SIZE = 256
 };
 
+/* Where our own text lies; Keras passes over groups that it does not know. */
+static const char own_group[] = "lockstep", own_attribute[] = "training_record";
+
 /* HDF5 takes the name of a file in memory for that of a file on disk, which must not exist. */
 static const char no_file[] = "/dev/null/model";
 
@@ -531,20 +534,48 @@ static ls_status read_layers(const reader *in, hid_t root, ls_keras_model *keras
     return status;
 }
 
-static ls_status read_root(const reader *in, hid_t root, ls_model **model, ls_training_config *config)
+/* Our own text, NULL if the file has none. */
+static ls_status read_record(const reader *in, hid_t root, char **record)
+{
+    *record = NULL;
+    if (H5Lexists(root, own_group, H5P_DEFAULT) <= 0) return LS_OK;
+    hid_t group;
+    LS_TRY(open_object(in, root, own_group, own_group, &group));
+    ls_status status = LS_OK;
+    if (has_attribute(group, own_attribute)) {
+        strings text = {0};
+        status = read_json(in, group, own_attribute, &text);
+        if (status == LS_OK) {
+            const size_t size = strlen(text.items[0]) + 1;
+            status = ls_alloc(record, size, 1, "record of the training");
+            if (status == LS_OK) memcpy(*record, text.items[0], size);
+        }
+        free_strings(&text);
+    }
+    H5Oclose(group);
+    return status;
+}
+
+static ls_status read_root(const reader *in, hid_t root, ls_model **model, ls_training_config *config, char **record)
 {
     ls_keras_model *keras = NULL;
     LS_TRY(read_keras_model(in, root, &keras));
     ls_status status = read_training(in, root, config);
+    if (status == LS_OK && record) status = read_record(in, root, record);
     if (status == LS_OK) status = read_layers(in, root, keras, model);
     ls_keras_model_free(keras);
+    if (status != LS_OK && record) {
+        ls_free(*record);
+        *record = NULL;
+    }
     return status;
 }
 
 ls_status ls_keras_h5_read(const char *file, void *image, size_t size, bool exact, ls_model **model,
-                           ls_training_config *config)
+                           ls_training_config *config, char **record)
 {
     *model = NULL;
+    if (record) *record = NULL;
     const reader in = {file, size, exact};
     ls_training_config found = {0};
     ls_hdf5_begin();
@@ -555,7 +586,7 @@ ls_status ls_keras_h5_read(const char *file, void *image, size_t size, bool exac
         root = H5Fopen(no_file, H5F_ACC_RDONLY, access);
     const ls_status status = root < 0
                                  ? fail_hdf5(LS_E_INPUT, file, "not a readable HDF5 file", "damaged or cut")
-                                 : read_root(&in, root, model, &found);
+                                 : read_root(&in, root, model, &found, record);
     if (root >= 0) H5Fclose(root);
     if (access >= 0) H5Pclose(access);
     if (status == LS_OK && config) *config = found;
@@ -794,7 +825,16 @@ static hid_t create_in_memory(void)
     return root;
 }
 
-ls_status ls_keras_h5_write(const ls_model *model, const ls_training_config *config, void **image,
+static ls_status put_record(hid_t root, const char *record)
+{
+    hid_t group;
+    LS_TRY(make_group(root, own_group, &group));
+    const ls_status status = put_string(group, own_attribute, record);
+    H5Gclose(group);
+    return status;
+}
+
+ls_status ls_keras_h5_write(const ls_model *model, const ls_training_config *config, const char *record, void **image,
                             size_t *size)
 {
     *image = NULL;
@@ -803,6 +843,7 @@ ls_status ls_keras_h5_write(const ls_model *model, const ls_training_config *con
     if (root < 0) return fail_build("file");
     ls_status status = put_model(root, model);
     if (status == LS_OK && config) status = put_training(root, model->dtype, config);
+    if (status == LS_OK && record) status = put_record(root, record);
     if (status == LS_OK) status = take_image(root, image, size);
     H5Fclose(root);
     return status;

@@ -9,24 +9,26 @@
 #include "model/keras_h5.h"
 #include "model/whole_file.h"
 
-ls_status ls_model_file_read(const char *path, ls_model **model, ls_training_config *config)
+ls_status ls_model_file_read(const char *path, ls_model **model, ls_training_config *config, char **record)
 {
     *model = NULL;
+    if (record) *record = NULL;
     void *bytes;
     size_t size;
     bool ours;
     LS_TRY(ls_whole_file_read(path, &bytes, &size));
     ls_status status = ls_file_digest_check(path, bytes, size, &ours);
-    if (status == LS_OK) status = ls_keras_h5_read(path, bytes, size, ours, model, config);
+    if (status == LS_OK) status = ls_keras_h5_read(path, bytes, size, ours, model, config, record);
     ls_free(bytes);
     return status;
 }
 
-ls_status ls_model_file_write(const ls_model *model, const ls_training_config *config, const char *path)
+ls_status ls_model_file_write(const ls_model *model, const ls_training_config *config, const char *record,
+                              const char *path)
 {
     void *bytes;
     size_t size;
-    LS_TRY(ls_keras_h5_write(model, config, &bytes, &size));
+    LS_TRY(ls_keras_h5_write(model, config, record, &bytes, &size));
     ls_file_digest_stamp(bytes, size);
     ls_output_file file;
     ls_status status = ls_output_file_create(&file, path);
@@ -119,7 +121,7 @@ ls_status ls_model_load(ls_session *session, const char *path, ls_model **model,
     ls_status status = LS_OK;
     outline shared = {0};
     if (session->rank == 0) {
-        status = ls_model_file_read(path, model, &shared.config);
+        status = ls_model_file_read(path, model, &shared.config, NULL);
         if (status == LS_OK) {
             shared.dtype = (*model)->dtype;
             shared.n_features = (*model)->n_features;
@@ -141,5 +143,5 @@ ls_status ls_model_load(ls_session *session, const char *path, ls_model **model,
 ls_status ls_model_save(ls_session *session, const ls_model *model, const ls_training_config *config,
                         const char *path)
 {
-    return ls_session_agree(session, session->rank == 0 ? ls_model_file_write(model, config, path) : LS_OK);
+    return ls_session_agree(session, session->rank == 0 ? ls_model_file_write(model, config, NULL, path) : LS_OK);
 }

@@ -11,7 +11,8 @@ typedef enum ls_stream {
     LS_STREAM_WEIGHTS = 1, /* initial weights: index = parameter */
     LS_STREAM_DEAL = 2,    /* which block of rows goes where: index = round of the bijection */
     LS_STREAM_WINDOWS = 3, /* order of a shard's windows in an epoch */
-    LS_STREAM_ROWS = 4     /* order of the rows inside a window in an epoch */
+    LS_STREAM_ROWS = 4,    /* order of the rows inside a window in an epoch */
+    LS_STREAM_DIGEST = 5   /* which rows the fingerprint of a dataset looks at */
 } ls_stream;
 
 /* The bare function: 10 rounds over counter with key, into out. Local. */

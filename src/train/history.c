@@ -1,5 +1,6 @@
 #include "train/history.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,12 +15,18 @@ void ls_history_clear(ls_history *history)
     *history = (ls_history){0};
 }
 
+int64_t ls_history_capacity(int64_t n)
+{
+    int64_t capacity = FIRST_CAPACITY;
+    while (capacity < n) capacity *= 2;
+    return capacity;
+}
+
 ls_status ls_history_append(ls_session *session, ls_history *history, const ls_epoch_record *record)
 {
     const int64_t n = history->n_epochs;
-    /* The capacity is the next power of two, so it need not be stored. */
-    if (n == 0 || (n >= FIRST_CAPACITY && (n & (n - 1)) == 0)) {
-        const int64_t capacity = n == 0 ? FIRST_CAPACITY : 2 * n;
+    const int64_t capacity = ls_history_capacity(n + 1);
+    if (n == 0 || capacity > ls_history_capacity(n)) {
         ls_epoch_record *epochs;
         LS_TRY(ls_session_agree(session, ls_alloc(&epochs, (size_t)capacity, sizeof *epochs, "training history")));
         if (n > 0) memcpy(epochs, history->epochs, (size_t)n * sizeof *epochs);
@@ -39,11 +46,12 @@ static ls_status write_lines(ls_output_file *file, const ls_history *history)
     for (int64_t i = 0; i < history->n_epochs; i++) {
         const ls_epoch_record *record = &history->epochs[i];
         const double loss = ls_metrics_loss(&record->metrics);
-        char line[256];
-        const int length = snprintf(line, sizeof line, "%lld,%.17g,%.17g,%.17g,%.17g,%.17g,%.6f,%.1f\n",
+        char line[256], times[64] = ",";
+        if (!isnan(record->seconds))
+            snprintf(times, sizeof times, "%.6f,%.1f", record->seconds, record->samples_per_second);
+        const int length = snprintf(line, sizeof line, "%lld,%.17g,%.17g,%.17g,%.17g,%.17g,%s\n",
                                     (long long)record->epoch, ls_metrics_binary_accuracy(&record->metrics), loss, loss,
-                                    ls_metrics_precision(&record->metrics), ls_metrics_recall(&record->metrics),
-                                    record->seconds, record->samples_per_second);
+                                    ls_metrics_precision(&record->metrics), ls_metrics_recall(&record->metrics), times);
         LS_TRY(ls_output_file_write(file, line, (size_t)length));
     }
     return LS_OK;

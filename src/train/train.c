@@ -1,25 +1,47 @@
 #include "lockstep/train.h"
 
+#include <jansson.h>
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <time.h>
+#include <xxhash.h>
 
+#include "base/memory.h"
+#include "base/place.h"
 #include "comm/tree.h"
+#include "comm/watchdog.h"
+#include "data/dataset_digest.h"
 #include "data/feed.h"
+#include "engine/arithmetic.h"
 #include "engine/engine.h"
+#include "lockstep/interrupt.h"
+#include "model/model_file.h"
+#include "train/checkpoint.h"
 #include "train/history.h"
 #include "train/optimizer.h"
+#include "train/record.h"
+#include "train/verify.h"
 
 enum {
     MAX_DEFAULT_SHARDS = 64,
     SHARD_SAMPLES = 64,    /* shorter shards cost a GEMM too much */
-    MIN_DEFAULT_SHARDS = 8 /* so many ranks can always share a batch of that many samples */
+    MIN_DEFAULT_SHARDS = 8, /* so many ranks can always share a batch of that many samples */
+    EXACT_FLOAT32 = 1 << 24,
+    PATH_SIZE = 4096
 };
 
 static const double PROGRESS_SECONDS = 0.1;
 
 void ls_train_defaults(ls_train_options *options)
 {
-    *options = (ls_train_options){.epochs = 1, .batch_size = 32, .learning_rate = 0.01, .shuffle = true};
+    *options = (ls_train_options){.epochs = 1,
+                                  .batch_size = 32,
+                                  .learning_rate = 0.01,
+                                  .shuffle = true,
+                                  .reduction = LS_REDUCTION_TREE,
+                                  .checkpoint_every_epochs = 1,
+                                  .checkpoint_keep = 2};
 }
 
 int64_t ls_train_default_shards(int64_t batch_size)
@@ -43,6 +65,13 @@ static ls_status check_options(const ls_session *session, const ls_model *model,
         return ls_fail(LS_E_USAGE, "learning_rate is %g: it must be a positive number", options->learning_rate);
     if (n_shards < 1 || (n_shards & (n_shards - 1)))
         return ls_fail(LS_E_USAGE, "shards is %lld: it must be a power of two", (long long)n_shards);
+    if (options->checkpoint_keep < 1)
+        return ls_fail(LS_E_USAGE, "checkpoint_keep is %lld: it must be at least 1", (long long)options->checkpoint_keep);
+    if (options->resume && !options->checkpoint_dir)
+        return ls_fail(LS_E_USAGE, "resume needs checkpoint_dir, the directory to resume from");
+    if (options->reduction == LS_REDUCTION_MPI && model->dtype == LS_FLOAT32 && options->batch_size >= EXACT_FLOAT32)
+        return ls_fail(LS_E_USAGE, "batch_size is %lld: with the mpi reduction and float32, counts are exact below %d only",
+                       (long long)options->batch_size, EXACT_FLOAT32);
     LS_TRY(ls_engine_check_features(model, dataset));
     if (n_ranks > n_samples)
         return ls_fail(LS_E_USAGE, "%s: has %lld rows, fewer than the %d ranks: start at most %lld ranks",
@@ -66,11 +95,19 @@ typedef struct run {
     ls_model *model;
     const ls_train_options *options;
     const ls_train_observer *observer;
+    ls_history *history;
+    int64_t n_shards;
     ls_order order;
     ls_engine *engine;
     ls_tree *tree;
     ls_feed *feed;
     int64_t first_shard;
+    json_t *settings; /* what must not change when the run is resumed */
+    ls_position position;
+    bool stop;                 /* a signal came: the same on all ranks */
+    bool checkpoint_due;       /* by the clock of rank 0: the same on all ranks */
+    double checkpoint_seconds; /* when the last one was written */
+    int64_t saved_iterations;  /* steps that the newest checkpoint has, -1 for none */
 } run;
 
 static double now(void)
@@ -80,22 +117,135 @@ static double now(void)
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-static ls_status prepare(run *r, ls_dataset *dataset, int64_t n_shards)
+static void notice(const run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void notice(const run *r, const char *format, ...)
 {
+    if (ls_session_rank(r->session) != 0 || !r->observer || !r->observer->notice) return;
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    r->observer->notice(r->observer->context, text);
+}
+
+/* Steps since the start of the training. */
+static int64_t iterations(const run *r)
+{
+    return r->position.epoch * r->order.n_batches + r->position.step;
+}
+
+/* The settings that decide the bits of the result, by the names that the user knows. */
+static ls_status make_settings(run *r, ls_dataset *dataset)
+{
+    char data[LS_DATASET_DIGEST_SIZE], weights[17], arithmetic[64];
+    const ls_model *model = r->model;
+    LS_TRY(ls_dataset_digest(r->session, dataset, data));
+    snprintf(weights, sizeof weights, "%016llx",
+             (unsigned long long)XXH3_64bits(model->parameters,
+                                             (size_t)model->n_parameters * ls_dtype_size(model->dtype)));
+    ls_arithmetic_name(arithmetic, sizeof arithmetic);
+    r->settings = json_pack(
+        "{s:s, s:I, s:I, s:I, s:f, s:I, s:b, s:I, s:s, s:s, s:s, s:s}", "training data", data, "n_samples",
+        (json_int_t)r->order.n_samples, "n_features", (json_int_t)model->n_features, "batch_size",
+        (json_int_t)r->order.batch_size, "learning_rate", r->options->learning_rate, "seed", (json_int_t)r->options->seed,
+        "shuffle", (int)r->options->shuffle, "shards", (json_int_t)r->n_shards, "initial weights", weights, "engine",
+        r->engine->kind->name, "reduction", r->options->reduction == LS_REDUCTION_TREE ? "tree" : "mpi", "arithmetic",
+        arithmetic);
+    return ls_session_agree(r->session, r->settings ? LS_OK : ls_fail(LS_E_MEMORY, "settings of the run: no memory"));
+}
+
+/* Brings weights, position and history back from the newest checkpoint, if there is one. */
+static ls_status resume(run *r)
+{
+    char *text, path[PATH_SIZE];
+    LS_TRY(ls_checkpoint_read_newest(r->session, r->options->checkpoint_dir, r->model, r->observer, &text, path,
+                                     sizeof path));
+    if (!text) {
+        notice(r, "%s: no checkpoint yet, starting anew", r->options->checkpoint_dir);
+        return LS_OK;
+    }
+    /* Other arithmetic gives other bits, which the user may accept. */
+    json_t *settings = json_copy(r->settings);
+    if (r->options->allow_other_cpu) json_object_del(settings, "arithmetic");
+    ls_status status = ls_record_parse(path, text, settings, &r->position, r->history);
+    json_decref(settings);
+    ls_free(text);
+    if (status == LS_OK && r->position.step >= r->order.n_batches)
+        status = ls_fail(LS_E_INPUT, "%s: its record of the training is damaged", path);
+    if (status == LS_OK &&
+        (r->position.epoch > r->options->epochs || (r->position.epoch == r->options->epochs && r->position.step > 0)))
+        status = ls_fail(LS_E_USAGE, "%s: is already in epoch %lld, after the %lld epochs asked for", path,
+                         (long long)r->position.epoch + 1, (long long)r->options->epochs);
+    LS_TRY(ls_session_agree(r->session, status));
+    r->saved_iterations = iterations(r);
+    notice(r, "resumed from %s, after epoch %lld, step %lld", path, (long long)r->position.epoch,
+           (long long)r->position.step);
+    return LS_OK;
+}
+
+static ls_status prepare(run *r, ls_dataset *dataset)
+{
+    const ls_train_options *options = r->options;
     const int rank = ls_session_rank(r->session), n_ranks = ls_session_size(r->session);
-    const int64_t end_shard = ls_split(n_shards, n_ranks, rank + 1);
-    r->first_shard = ls_split(n_shards, n_ranks, rank);
-    ls_order_init(&r->order, ls_dataset_n_samples(dataset), r->model->n_features, r->options->batch_size, n_shards,
-                  r->options->shuffle, r->options->seed);
-    ls_status status = ls_engine_create(&ls_engine_reference, r->model, n_shards, &r->engine);
+    const int64_t end_shard = ls_split(r->n_shards, n_ranks, rank + 1);
+    r->first_shard = ls_split(r->n_shards, n_ranks, rank);
+    r->checkpoint_seconds = now();
+    r->saved_iterations = -1;
+    ls_order_init(&r->order, ls_dataset_n_samples(dataset), r->model->n_features, options->batch_size, r->n_shards,
+                  options->shuffle, options->seed);
+    LS_TRY(ls_session_agree(r->session, ls_watchdog_start(r->session, options->stall_timeout)));
+    if (options->output) LS_TRY(ls_session_check_output(r->session, options->output));
+    if (options->checkpoint_dir)
+        LS_TRY(ls_checkpoint_prepare(r->session, options->checkpoint_dir, !options->resume));
+    ls_status status = ls_engine_create(&ls_engine_reference, r->model, r->n_shards,
+                                        options->verify_every ? LS_VERIFY_INTS : 0, &r->engine);
+    ls_place_at(LS_AT_READ, -1);
     if (status == LS_OK)
         status = ls_feed_create(&r->order, dataset, r->model->dtype, r->first_shard, end_shard, &r->feed);
     LS_TRY(ls_session_agree(r->session, status));
-    return ls_tree_create(r->session, &r->engine->layout, n_shards, &r->tree);
+    LS_TRY(ls_tree_create(r->session, &r->engine->layout, r->n_shards, options->reduction == LS_REDUCTION_MPI, &r->tree));
+    LS_TRY(make_settings(r, dataset));
+    return options->resume ? resume(r) : LS_OK;
 }
 
-/* One step: local sums, one reduction, the same update on every rank. Adds the batch's measures to metrics. */
-static ls_status step(run *r, int64_t epoch, int64_t k, ls_metrics *metrics)
+static ls_status format_record(const run *r, char **text)
+{
+    *text = NULL;
+    ls_status status = LS_OK;
+    if (ls_session_rank(r->session) == 0) status = ls_record_format(r->settings, &r->position, r->history, text);
+    return ls_session_agree(r->session, status);
+}
+
+static ls_status write_checkpoint(run *r)
+{
+    char *text;
+    LS_TRY(format_record(r, &text));
+    const ls_status status =
+        ls_checkpoint_write(r->session, r->options->checkpoint_dir, r->options->checkpoint_keep, r->model,
+                            r->options->learning_rate, iterations(r), text);
+    ls_free(text);
+    r->checkpoint_seconds = now();
+    if (status == LS_OK) r->saved_iterations = iterations(r);
+    return status;
+}
+
+static ls_status write_output(run *r)
+{
+    char *text;
+    const ls_training_config config = {.learning_rate = r->options->learning_rate, .iterations = iterations(r)};
+    LS_TRY(format_record(r, &text));
+    ls_place_at(LS_AT_WRITE, -1);
+    const ls_status status = ls_session_rank(r->session) == 0
+                                 ? ls_model_file_write(r->model, &config, text, r->options->output)
+                                 : LS_OK;
+    ls_free(text);
+    return ls_session_agree(r->session, status);
+}
+
+/* The sums of this rank's shards, one message per subtree. */
+static void compute(run *r, int64_t epoch, int64_t k)
 {
     const void *x, *y;
     const int64_t *shard_rows;
@@ -110,71 +260,142 @@ static ls_status step(run *r, int64_t epoch, int64_t k, ls_metrics *metrics)
             y = (const char *)y + (size_t)rows[shard] * size;
         }
     }
+}
+
+/* One step: local sums, one reduction, the same update on every rank. */
+static ls_status step(run *r)
+{
+    const ls_train_options *options = r->options;
+    const ls_message_layout *layout = &r->engine->layout;
+    const bool verify = options->verify_every && iterations(r) % options->verify_every == 0;
+    compute(r, r->position.epoch, r->position.step);
+    /* What the rank itself has to say goes into its first message. Every rank has one: there are no more than shards. */
+    int64_t *own = ls_message_ints(layout, ls_tree_message(r->tree, 0));
+    own[LS_STEP_SIGNALS] = ls_interrupt_pending() != 0;
+    if (options->checkpoint_every_seconds > 0 && ls_session_rank(r->session) == 0)
+        own[LS_STEP_CHECKPOINT] = now() - r->checkpoint_seconds >= options->checkpoint_every_seconds;
+    if (verify) ls_verify_digest(r->model, own + LS_STEP_INTS);
+
     void *sum;
     LS_TRY(ls_tree_reduce(r->tree, &sum));
-    const ls_message_layout *layout = &r->engine->layout;
-    const double *doubles = ls_message_doubles(layout, sum);
     const int64_t *ints = ls_message_ints(layout, sum);
     const ls_metrics batch = {.n_samples = ints[LS_STEP_SAMPLES],
-                              .loss_sum = doubles[LS_STEP_LOSS],
+                              .loss_sum = ls_message_doubles(layout, sum)[LS_STEP_LOSS],
                               .tn = ints[LS_STEP_TN],
                               .fp = ints[LS_STEP_FP],
                               .fn = ints[LS_STEP_FN],
                               .tp = ints[LS_STEP_TP]};
-    ls_metrics_add(metrics, &batch);
+    if (verify) LS_TRY(ls_verify_compare(r->session, r->model, ints + LS_STEP_INTS, iterations(r)));
     /* The sum is the same everywhere, so all ranks stop here together. */
     if (!isfinite(batch.loss_sum))
         return ls_fail(LS_E_DIVERGED,
                        "the loss of step %lld in epoch %lld is not finite: use a smaller learning_rate (it is %g)",
-                       (long long)k + 1, (long long)epoch + 1, r->options->learning_rate);
-    ls_sgd_step(r->model, sum, batch.n_samples, r->options->learning_rate);
+                       (long long)r->position.step + 1, (long long)r->position.epoch + 1, options->learning_rate);
+    ls_metrics_add(&r->position.metrics, &batch);
+    ls_sgd_step(r->model, sum, batch.n_samples, options->learning_rate);
+    r->stop = ints[LS_STEP_SIGNALS] != 0;
+    r->checkpoint_due = ints[LS_STEP_CHECKPOINT] != 0;
+    r->position.step++;
+    ls_place_step(iterations(r));
     return LS_OK;
 }
 
-static ls_status train_epoch(run *r, int64_t epoch, ls_epoch_record *record)
+static void show(const run *r, double seconds)
+{
+    const ls_train_progress progress = {.epoch = r->position.epoch,
+                                        .n_epochs = r->options->epochs,
+                                        .step = r->position.step,
+                                        .n_steps = r->order.n_batches,
+                                        .seconds = seconds,
+                                        .metrics = r->position.metrics};
+    r->observer->progress(r->observer->context, &progress);
+}
+
+/* Ends an epoch that began (or was resumed) at time begin. */
+static ls_status end_epoch(run *r, bool whole, double begin)
+{
+    const double seconds = now() - begin;
+    const ls_epoch_record record = {.epoch = r->position.epoch,
+                                    .metrics = r->position.metrics,
+                                    .seconds = whole ? seconds : NAN,
+                                    .samples_per_second =
+                                        whole ? (double)r->position.metrics.n_samples / seconds : NAN};
+    LS_TRY(ls_history_append(r->session, r->history, &record));
+    r->position = (ls_position){.epoch = record.epoch + 1};
+    return LS_OK;
+}
+
+static ls_status stop_for_signal(run *r)
+{
+    if (!r->options->checkpoint_dir)
+        return ls_fail(LS_E_INTERRUPTED, "stopped by a signal in epoch %lld after step %lld; without --checkpoint-dir its "
+                                         "work is lost",
+                       (long long)r->position.epoch + 1, (long long)r->position.step);
+    if (r->saved_iterations != iterations(r)) LS_TRY(write_checkpoint(r));
+    return ls_fail(LS_E_INTERRUPTED,
+                   "stopped by a signal in epoch %lld after step %lld; its checkpoint is in %s: start again with --resume",
+                   (long long)r->position.epoch + 1, (long long)r->position.step, r->options->checkpoint_dir);
+}
+
+/* After a step: is a checkpoint due, by steps, by epochs, by the clock? */
+static bool is_checkpoint_due(const run *r)
+{
+    const ls_train_options *options = r->options;
+    if (!options->checkpoint_dir) return false;
+    if (r->checkpoint_due) return true;
+    if (options->checkpoint_every_steps && iterations(r) % options->checkpoint_every_steps == 0) return true;
+    return options->checkpoint_every_epochs && r->position.step == 0 &&
+           r->position.epoch % options->checkpoint_every_epochs == 0;
+}
+
+static ls_status train_epoch(run *r)
 {
     const bool watched = ls_session_rank(r->session) == 0 && r->observer && r->observer->progress;
+    const bool whole = r->position.step == 0;
+    const int64_t epoch = r->position.epoch;
     const double begin = now();
     double shown = begin;
-    *record = (ls_epoch_record){.epoch = epoch};
-    for (int64_t k = 0; k < r->order.n_batches; k++) {
-        LS_TRY(step(r, epoch, k, &record->metrics));
-        const bool last = k + 1 == r->order.n_batches;
-        if (!watched && !last) continue;
-        const double time = now();
-        if (last) {
-            record->seconds = time - begin;
-            record->samples_per_second = (double)record->metrics.n_samples / record->seconds;
+    while (r->position.epoch == epoch) {
+        LS_TRY(step(r));
+        const bool last = r->position.step == r->order.n_batches;
+        if (watched) {
+            const double time = now();
+            if (last || time - shown >= PROGRESS_SECONDS) {
+                show(r, time - begin);
+                shown = time;
+            }
         }
-        if (watched && (last || time - shown >= PROGRESS_SECONDS)) {
-            shown = time;
-            const ls_train_progress progress = {.epoch = epoch,
-                                                .n_epochs = r->options->epochs,
-                                                .step = k + 1,
-                                                .n_steps = r->order.n_batches,
-                                                .seconds = time - begin,
-                                                .metrics = record->metrics};
-            r->observer->progress(r->observer->context, &progress);
-        }
+        if (last) LS_TRY(end_epoch(r, whole, begin));
+        if (is_checkpoint_due(r)) LS_TRY(write_checkpoint(r));
+        if (r->stop && r->position.epoch < r->options->epochs) return stop_for_signal(r);
     }
     return LS_OK;
+}
+
+static ls_status train(run *r, ls_dataset *dataset)
+{
+    LS_TRY(prepare(r, dataset));
+    while (r->position.epoch < r->options->epochs) LS_TRY(train_epoch(r));
+    if (r->options->checkpoint_dir && r->saved_iterations != iterations(r)) LS_TRY(write_checkpoint(r));
+    return r->options->output ? write_output(r) : LS_OK;
 }
 
 ls_status ls_train(ls_session *session, ls_model *model, ls_dataset *dataset, const ls_train_options *options,
                    const ls_train_observer *observer, ls_history *history)
 {
-    run r = {.session = session, .model = model, .options = options, .observer = observer};
+    run r = {.session = session,
+             .model = model,
+             .options = options,
+             .observer = observer,
+             .history = history,
+             .n_shards = options->n_shards ? options->n_shards : ls_train_default_shards(options->batch_size)};
     ls_history_clear(history);
-    const int64_t n_shards = options->n_shards ? options->n_shards : ls_train_default_shards(options->batch_size);
-    LS_TRY(check_options(session, model, dataset, options, n_shards));
-    ls_status status = prepare(&r, dataset, n_shards);
-    for (int64_t epoch = 0; status == LS_OK && epoch < options->epochs; epoch++) {
-        ls_epoch_record record;
-        status = train_epoch(&r, epoch, &record);
-        if (status == LS_OK) status = ls_history_append(session, history, &record);
-    }
+    LS_TRY(check_options(session, model, dataset, options, r.n_shards));
+    const ls_status status = train(&r, dataset);
+    json_decref(r.settings);
     ls_feed_destroy(r.feed);
     ls_tree_destroy(r.tree);
     ls_engine_destroy(r.engine);
+    ls_watchdog_stop(session);
     return status;
 }

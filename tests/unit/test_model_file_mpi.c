@@ -209,7 +209,7 @@ static void *make_image(size_t *size)
     ls_model *model = make_model(LS_FLOAT32, 2, hidden, 2, LS_TANH);
     const ls_training_config config = {0.01, 40000};
     void *image;
-    assert_int_equal(ls_keras_h5_write(model, &config, &image, size), LS_OK);
+    assert_int_equal(ls_keras_h5_write(model, &config, NULL, &image, size), LS_OK);
     ls_file_digest_stamp(image, *size);
     ls_model_free(model);
     return image;

@@ -53,7 +53,7 @@ static void gradients_equal_finite_differences(void **state)
     for (int n = 0; n < N_NETWORKS; n++) {
         ls_model *model = make_model(&networks[n], LS_FLOAT64, 11);
         ls_engine *engine;
-        assert_int_equal(ls_engine_create(&ls_engine_reference, model, 1, &engine), LS_OK);
+        assert_int_equal(ls_engine_create(&ls_engine_reference, model, 1, 0, &engine), LS_OK);
         double x[ROWS * 8], y[ROWS], *w = model->parameters;
         const int64_t rows = ROWS;
         make_rows(x, y, model->n_features);
@@ -82,8 +82,8 @@ static void float32_agrees_with_float64(void **state)
         ls_model *wide = make_model(&networks[n], LS_FLOAT32, 5), *narrow = make_model(&networks[n], LS_FLOAT32, 5);
         assert_int_equal(ls_model_convert(wide, LS_FLOAT64), LS_OK);
         ls_engine *a, *b;
-        assert_int_equal(ls_engine_create(&ls_engine_reference, wide, 1, &a), LS_OK);
-        assert_int_equal(ls_engine_create(&ls_engine_reference, narrow, 1, &b), LS_OK);
+        assert_int_equal(ls_engine_create(&ls_engine_reference, wide, 1, 0, &a), LS_OK);
+        assert_int_equal(ls_engine_create(&ls_engine_reference, narrow, 1, 0, &b), LS_OK);
         double x[ROWS * 8], y[ROWS];
         float xf[ROWS * 8], yf[ROWS];
         const int64_t rows = ROWS;
@@ -114,7 +114,7 @@ static void shards_are_added_along_the_tree(void **state)
     for (int uneven = 0; uneven < 2; uneven++) {
         ls_model *model = make_model(&networks[1], LS_FLOAT64, 3);
         ls_engine *engine;
-        assert_int_equal(ls_engine_create(&ls_engine_reference, model, SHARDS, &engine), LS_OK);
+        assert_int_equal(ls_engine_create(&ls_engine_reference, model, SHARDS, 0, &engine), LS_OK);
         double x[ROWS * 8], y[ROWS];
         make_rows(x, y, model->n_features);
         const size_t size = engine->layout.size;
@@ -146,7 +146,7 @@ static void huge_logits_stay_finite(void **state)
     const network logistic = {1, {0}, 0, LS_TANH};
     ls_model *model = make_model(&logistic, LS_FLOAT32, 1);
     ls_engine *engine;
-    assert_int_equal(ls_engine_create(&ls_engine_reference, model, 1, &engine), LS_OK);
+    assert_int_equal(ls_engine_create(&ls_engine_reference, model, 1, 0, &engine), LS_OK);
     ((float *)model->parameters)[0] = 1;
     ((float *)model->parameters)[1] = 0;
     const float x[4] = {1e4f, -1e4f, 1e4f, -1e4f}, y[4] = {1, 0, 0, 1};

@@ -44,7 +44,7 @@ static void totals_equal_the_definition_bit_for_bit(void **state)
         ls_message_layout layout;
         ls_tree *tree;
         ls_message_layout_init(&layout, LS_FLOAT32, 5, 2, 3);
-        assert_int_equal(ls_tree_create(session, &layout, n_leaves, &tree), LS_OK);
+        assert_int_equal(ls_tree_create(session, &layout, n_leaves, false, &tree), LS_OK);
         void *expected = calloc(1, layout.size), *sum;
         sum_subtree(&layout, expected, (ls_subtree){0, n_leaves});
         for (int repetition = 0; repetition < 2; repetition++) {
@@ -68,7 +68,7 @@ static void subtrees_are_aligned_and_cover_the_range(void **state)
     ls_message_layout layout;
     ls_tree *tree;
     ls_message_layout_init(&layout, LS_FLOAT64, 1, 0, 0);
-    assert_int_equal(ls_tree_create(session, &layout, 1024, &tree), LS_OK);
+    assert_int_equal(ls_tree_create(session, &layout, 1024, false, &tree), LS_OK);
     int64_t at = ls_split(1024, ls_session_size(session), ls_session_rank(session));
     for (int i = 0; i < ls_tree_n_subtrees(tree); i++) {
         const ls_subtree subtree = ls_tree_subtree(tree, i);

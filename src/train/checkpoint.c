@@ -1,0 +1,193 @@
+#include "train/checkpoint.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "comm/comm.h"
+#include "model/model_file.h"
+
+/* Keras takes the reader for a file by its name: one of this form serves load_model and load_weights. */
+static const char prefix[] = "checkpoint-", suffix[] = ".weights.h5";
+enum { DIGITS = 12, NAME_SIZE = sizeof prefix + DIGITS + sizeof suffix, PATH_SIZE = 4096 };
+
+static int is_checkpoint(const struct dirent *entry)
+{
+    const char *digits = entry->d_name + sizeof prefix - 1;
+    return strlen(entry->d_name) == NAME_SIZE - 2 && !strncmp(entry->d_name, prefix, sizeof prefix - 1) &&
+           strspn(digits, "0123456789") == DIGITS && !strcmp(digits + DIGITS, suffix);
+}
+
+/* What a killed run leaves: ".checkpoint-000000001000.weights.h5.tmp-4711". */
+static int is_leftover(const struct dirent *entry)
+{
+    const char *digits = entry->d_name + sizeof prefix;
+    return entry->d_name[0] == '.' && !strncmp(entry->d_name + 1, prefix, sizeof prefix - 1) &&
+           strspn(digits, "0123456789") == DIGITS && !strncmp(digits + DIGITS, suffix, sizeof suffix - 1) &&
+           !strncmp(digits + DIGITS + sizeof suffix - 1, ".tmp-", 5);
+}
+
+typedef struct listing {
+    struct dirent **entries; /* by name, hence by step, oldest first */
+    int n;
+} listing;
+
+static ls_status list(const char *directory, int (*filter)(const struct dirent *), listing *found)
+{
+    found->n = scandir(directory, &found->entries, filter, alphasort);
+    if (found->n >= 0) return LS_OK;
+    const int error = errno;
+    *found = (listing){0};
+    if (error == ENOENT) return LS_OK;
+    return ls_fail(LS_E_INPUT, "%s: cannot list the checkpoint directory: %s", directory, strerror(error));
+}
+
+static void free_listing(listing *found)
+{
+    for (int i = 0; i < found->n; i++) free(found->entries[i]);
+    free(found->entries);
+}
+
+static ls_status join(char *path, const char *directory, const char *name)
+{
+    if (snprintf(path, PATH_SIZE, "%s/%s", directory, name) < PATH_SIZE) return LS_OK;
+    return ls_fail(LS_E_USAGE, "%.100s...: the name of the checkpoint directory is too long", directory);
+}
+
+static ls_status prepare(const char *directory, bool fresh)
+{
+    struct stat found;
+    if (mkdir(directory, 0777) != 0 && errno != EEXIST)
+        return ls_fail(LS_E_OUTPUT, "%s: cannot make the checkpoint directory: %s", directory, strerror(errno));
+    if (stat(directory, &found) != 0 || !S_ISDIR(found.st_mode))
+        return ls_fail(LS_E_OUTPUT, "%s: is not a directory: --checkpoint-dir needs one", directory);
+    if (access(directory, W_OK | X_OK) != 0)
+        return ls_fail(LS_E_OUTPUT, "%s: cannot write in the checkpoint directory: %s", directory, strerror(errno));
+    listing present;
+    LS_TRY(list(directory, is_checkpoint, &present));
+    const int n_present = present.n;
+    free_listing(&present);
+    if (fresh && n_present > 0)
+        return ls_fail(LS_E_USAGE,
+                       "%s: holds %d checkpoints of an earlier run: go on from them with --resume, or give another "
+                       "directory",
+                       directory, n_present);
+    LS_TRY(list(directory, is_leftover, &present));
+    ls_status status = LS_OK;
+    for (int i = 0; i < present.n && status == LS_OK; i++) {
+        char path[PATH_SIZE];
+        status = join(path, directory, present.entries[i]->d_name);
+        if (status == LS_OK) unlink(path);
+    }
+    free_listing(&present);
+    return status;
+}
+
+ls_status ls_checkpoint_prepare(ls_session *session, const char *directory, bool fresh)
+{
+    return ls_session_agree(session, session->rank == 0 ? prepare(directory, fresh) : LS_OK);
+}
+
+static ls_status write_and_prune(const char *directory, int64_t keep, const ls_model *model, double learning_rate,
+                                 int64_t iterations, const char *record)
+{
+    char name[NAME_SIZE + 16], path[PATH_SIZE];
+    const ls_training_config config = {.learning_rate = learning_rate, .iterations = iterations};
+    snprintf(name, sizeof name, "%s%0*lld%s", prefix, DIGITS, (long long)iterations, suffix);
+    LS_TRY(join(path, directory, name));
+    LS_TRY(ls_model_file_write(model, &config, record, path));
+    listing present;
+    LS_TRY(list(directory, is_checkpoint, &present));
+    for (int i = 0; i < present.n - keep; i++)
+        if (join(path, directory, present.entries[i]->d_name) == LS_OK) unlink(path);
+    free_listing(&present);
+    return LS_OK;
+}
+
+ls_status ls_checkpoint_write(ls_session *session, const char *directory, int64_t keep, const ls_model *model,
+                              double learning_rate, int64_t iterations, const char *record)
+{
+    ls_place_at(LS_AT_CHECKPOINT, -1);
+    const ls_status status =
+        session->rank == 0 ? write_and_prune(directory, keep, model, learning_rate, iterations, record) : LS_OK;
+    return ls_session_agree(session, status);
+}
+
+static ls_status same_layers(const char *path, const ls_model *found, const ls_model *model)
+{
+    bool same = found->dtype == model->dtype && found->n_features == model->n_features &&
+                found->n_layers == model->n_layers;
+    for (int64_t i = 0; same && i < model->n_layers; i++)
+        same = found->layers[i].units == model->layers[i].units &&
+               found->layers[i].activation == model->layers[i].activation;
+    if (same) return LS_OK;
+    return ls_fail(LS_E_USAGE,
+                   "%s: holds another model (%s, %lld features, %lld layers, %lld parameters) than this run's (%s, %lld "
+                   "features, %lld layers, %lld parameters): resume with the same --hidden, --activation and --dtype",
+                   path, ls_dtype_name(found->dtype), (long long)found->n_features, (long long)found->n_layers,
+                   (long long)found->n_parameters, ls_dtype_name(model->dtype), (long long)model->n_features,
+                   (long long)model->n_layers, (long long)model->n_parameters);
+}
+
+static void notice(const ls_train_observer *observer, const char *text)
+{
+    if (observer && observer->notice) observer->notice(observer->context, text);
+}
+
+static ls_status read_newest(const char *directory, ls_model *model, const ls_train_observer *observer, char **text,
+                             char *path)
+{
+    listing present;
+    LS_TRY(list(directory, is_checkpoint, &present));
+    ls_status status = LS_OK;
+    ls_model *found = NULL;
+    for (int i = present.n - 1; i >= 0 && !found; i--) {
+        status = join(path, directory, present.entries[i]->d_name);
+        if (status == LS_OK) status = ls_model_file_read(path, &found, NULL, text);
+        if (status == LS_OK && !*text) {
+            status = ls_fail(LS_E_INPUT, "%s: has no record of a training: it is no checkpoint", path);
+            ls_model_free(found);
+            found = NULL;
+        }
+        if (status != LS_E_INPUT) break;
+        notice(observer, ls_error_message());
+    }
+    free_listing(&present);
+    if (!found) return status;
+    status = same_layers(path, found, model);
+    if (status == LS_OK)
+        memcpy(model->parameters, found->parameters, (size_t)model->n_parameters * ls_dtype_size(model->dtype));
+    ls_model_free(found);
+    return status;
+}
+
+ls_status ls_checkpoint_read_newest(ls_session *session, const char *directory, ls_model *model,
+                                    const ls_train_observer *observer, char **text, char *name, size_t size)
+{
+    char path[PATH_SIZE] = "";
+    *text = NULL;
+    ls_status status = session->rank == 0 ? read_newest(directory, model, observer, text, path) : LS_OK;
+    status = ls_session_agree(session, status);
+    uint64_t length = *text ? strlen(*text) + 1 : 0;
+    if (status == LS_OK) status = ls_broadcast(session, &length, sizeof length);
+    if (status == LS_OK && length > 0) {
+        if (session->rank != 0) status = ls_alloc(text, length, 1, "record of the training");
+        status = ls_session_agree(session, status);
+        if (status == LS_OK) status = ls_broadcast(session, *text, length);
+        if (status == LS_OK)
+            status = ls_broadcast(session, model->parameters,
+                                  (size_t)model->n_parameters * ls_dtype_size(model->dtype));
+        if (status == LS_OK) status = ls_broadcast(session, path, sizeof path);
+        snprintf(name, size, "%s", path);
+    }
+    if (status != LS_OK) {
+        ls_free(*text);
+        *text = NULL;
+    }
+    return status;
+}

@@ -1,0 +1,109 @@
+#include "train/record.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "train/history.h"
+
+enum { FORMAT = 1 };
+
+/* [loss_sum, n_samples, tn, fp, fn, tp] */
+static json_t *metrics_json(const ls_metrics *m)
+{
+    return json_pack("[f, I, I, I, I, I]", m->loss_sum, (json_int_t)m->n_samples, (json_int_t)m->tn, (json_int_t)m->fp,
+                     (json_int_t)m->fn, (json_int_t)m->tp);
+}
+
+static bool parse_metrics(json_t *json, ls_metrics *m)
+{
+    double loss_sum;
+    json_int_t counts[5];
+    if (json_unpack(json, "[f, I, I, I, I, I!]", &loss_sum, &counts[0], &counts[1], &counts[2], &counts[3],
+                    &counts[4]) != 0)
+        return false;
+    *m = (ls_metrics){counts[0], loss_sum, counts[1], counts[2], counts[3], counts[4]};
+    return m->n_samples >= 0 && m->tn >= 0 && m->fp >= 0 && m->fn >= 0 && m->tp >= 0;
+}
+
+ls_status ls_record_format(json_t *settings, const ls_position *position, const ls_history *history, char **text)
+{
+    *text = NULL;
+    json_t *epochs = json_array();
+    for (int64_t i = 0; i < history->n_epochs; i++)
+        json_array_append_new(epochs, metrics_json(&history->epochs[i].metrics));
+    json_t *root = json_pack("{s:i, s:O, s:I, s:I, s:o, s:o}", "format", FORMAT, "settings", settings, "epoch",
+                             (json_int_t)position->epoch, "step", (json_int_t)position->step, "metrics",
+                             metrics_json(&position->metrics), "history", epochs);
+    char *dump = root ? json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    json_decref(root);
+    if (!dump) return ls_fail(LS_E_MEMORY, "record of the training: no memory");
+    const size_t size = strlen(dump) + 1;
+    const ls_status status = ls_alloc(text, size, 1, "record of the training");
+    if (status == LS_OK) memcpy(*text, dump, size);
+    free(dump);
+    return status;
+}
+
+/* The first setting that differs, both values named. */
+static ls_status compare_settings(const char *file, json_t *stored, json_t *now)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(now, key, value)
+    {
+        json_t *then = json_object_get(stored, key);
+        if (then && json_equal(then, value)) continue;
+        char *a = then ? json_dumps(then, JSON_ENCODE_ANY) : NULL, *b = json_dumps(value, JSON_ENCODE_ANY);
+        const ls_status status =
+            ls_fail(LS_E_USAGE, "%s: %s was %s when the run began and is %s now: resume with the same, or start anew "
+                                "in another checkpoint directory",
+                    file, key, a ? a : "not known", b ? b : "unknown");
+        free(a);
+        free(b);
+        return status;
+    }
+    return LS_OK;
+}
+
+static ls_status parse_history(json_t *epochs, ls_history *history)
+{
+    const size_t n = json_array_size(epochs);
+    LS_TRY(ls_alloc(&history->epochs, (size_t)ls_history_capacity((int64_t)n), sizeof *history->epochs,
+                    "training history"));
+    for (size_t i = 0; i < n; i++) {
+        ls_epoch_record *record = &history->epochs[i];
+        *record = (ls_epoch_record){.epoch = (int64_t)i, .seconds = NAN, .samples_per_second = NAN};
+        if (!parse_metrics(json_array_get(epochs, i), &record->metrics)) return LS_E_INPUT;
+        history->n_epochs++;
+    }
+    return LS_OK;
+}
+
+ls_status ls_record_parse(const char *file, const char *text, json_t *settings, ls_position *position,
+                          ls_history *history)
+{
+    json_error_t error;
+    json_t *root = json_loads(text, 0, &error), *stored, *metrics, *epochs;
+    json_int_t format = 0, epoch = -1, step = -1;
+    ls_status status = LS_E_INPUT;
+    if (root && json_unpack(root, "{s:I, s:o, s:I, s:I, s:o, s:o}", "format", &format, "settings", &stored, "epoch",
+                            &epoch, "step", &step, "metrics", &metrics, "history", &epochs) == 0 &&
+        format == FORMAT && json_is_object(stored) && json_is_array(epochs) && epoch >= 0 && step >= 0 &&
+        parse_metrics(metrics, &position->metrics) && (json_int_t)json_array_size(epochs) == epoch) {
+        position->epoch = epoch;
+        position->step = step;
+        status = compare_settings(file, stored, settings);
+        if (status == LS_OK) {
+            status = parse_history(epochs, history);
+            if (status == LS_E_INPUT) status = ls_fail(LS_E_INPUT, "%s: its record of the training is damaged", file);
+        }
+    } else {
+        status = ls_fail(LS_E_INPUT, "%s: its record of the training cannot be understood: it was written by another "
+                                     "version, or is no checkpoint",
+                         file);
+    }
+    json_decref(root);
+    return status;
+}

@@ -1,6 +1,6 @@
 #include "data/numpy_dot.h"
 
-#include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -93,7 +93,7 @@ ALWAYS_INLINE void multiply(int64_t n, int64_t k, int64_t m, const double *x, in
                 }
             } else {
                 const int64_t end = small ? k : end_of_piece(0, k);
-                if (n_rows == ROWS)
+                if (n_rows == ROWS) /* a constant that the compiler unrolls */
                     panel_sums(ROWS, 0, end, rows, ldx, panel, sums);
                 else
                     panel_sums(n_rows, 0, end, rows, ldx, panel, sums);
@@ -231,6 +231,15 @@ ALWAYS_INLINE void product(int64_t n, int64_t k, int64_t m, const double *x, int
     }
 }
 
+typedef void product_function(int64_t n, int64_t k, int64_t m, const double *x, int64_t ldx, const double *a,
+                              double *scratch, double *out, int64_t ldout);
+
+static void product_portable(int64_t n, int64_t k, int64_t m, const double *x, int64_t ldx, const double *a,
+                             double *scratch, double *out, int64_t ldout)
+{
+    product(n, k, m, x, ldx, a, scratch, out, ldout);
+}
+
 #if defined(__x86_64__)
 __attribute__((target("avx2,fma"))) static void product_fma(int64_t n, int64_t k, int64_t m, const double *x,
                                                             int64_t ldx, const double *a, double *scratch,
@@ -239,33 +248,37 @@ __attribute__((target("avx2,fma"))) static void product_fma(int64_t n, int64_t k
     product(n, k, m, x, ldx, a, scratch, out, ldout);
 }
 
-bool ls_numpy_dot_is_fast(void)
+static product_function *best_product(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? product_fma : product_portable;
 }
 #else
-#define product_fma product_portable
-
-bool ls_numpy_dot_is_fast(void)
+static product_function *best_product(void)
 {
-    return false;
+    return product_portable; /* where the target has the instruction, the compiler uses it there */
 }
 #endif
 
-static void product_portable(int64_t n, int64_t k, int64_t m, const double *x, int64_t ldx, const double *a,
-                             double *scratch, double *out, int64_t ldout)
-{
-    product(n, k, m, x, ldx, a, scratch, out, ldout);
-}
-
-ls_status ls_numpy_dot(int64_t n, int64_t k, int64_t m, const double *x, int64_t ldx, const double *a,
-                       double *out, int64_t ldout)
+static ls_status with_scratch(product_function *function, int64_t n, int64_t k, int64_t m, const double *x,
+                              int64_t ldx, const double *a, double *out, int64_t ldout)
 {
     if (n <= 0) return LS_OK;
     const int64_t padded = (m + PANEL - 1) / PANEL * PANEL;
     double *scratch = NULL;
     LS_TRY(ls_alloc(&scratch, (size_t)(k + ROWS) * (size_t)padded, sizeof *scratch, "matrix product"));
-    (ls_numpy_dot_is_fast() ? product_fma : product_portable)(n, k, m, x, ldx, a, scratch, out, ldout);
+    function(n, k, m, x, ldx, a, scratch, out, ldout);
     ls_free(scratch);
     return LS_OK;
+}
+
+ls_status ls_numpy_dot(int64_t n, int64_t k, int64_t m, const double *x, int64_t ldx, const double *a,
+                       double *out, int64_t ldout)
+{
+    return with_scratch(best_product(), n, k, m, x, ldx, a, out, ldout);
+}
+
+ls_status ls_numpy_dot_portable(int64_t n, int64_t k, int64_t m, const double *x, int64_t ldx,
+                                const double *a, double *out, int64_t ldout)
+{
+    return with_scratch(product_portable, n, k, m, x, ldx, a, out, ldout);
 }

@@ -7,7 +7,6 @@
 #ifndef LS_DATA_NUMPY_DOT_H
 #define LS_DATA_NUMPY_DOT_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/fail.h"
@@ -18,8 +17,9 @@
 ls_status ls_numpy_dot(int64_t n, int64_t k, int64_t m, const double *x, int64_t ldx, const double *a,
                        double *out, int64_t ldout);
 
-/* Whether the CPU has the fused multiply-add that ls_numpy_dot uses for speed; without it the C library's fma
- * gives the same bits slowly. Local. */
-bool ls_numpy_dot_is_fast(void);
+/* The same bits without the CPU's fused multiply-add, by the C library's fma: slow, for CPUs that have none
+ * and as the twin that tests compare with. Local. */
+ls_status ls_numpy_dot_portable(int64_t n, int64_t k, int64_t m, const double *x, int64_t ldx,
+                                const double *a, double *out, int64_t ldout);
 
 #endif

@@ -17,12 +17,12 @@ ls_status ls_train_test_sizes(int64_t n_samples, double train_size, int64_t *n_t
             "training rows that is positive and smaller than the number of samples",
             train_size, (long long)n_samples);
     const int64_t train = (int64_t)(train_size < 1 ? floor(train_size * rows) : train_size);
-    if (train == 0 || train >= n_samples)
+    if (train == 0)
         return ls_fail(
             LS_E_USAGE,
-            "train_size: %.17g of %lld samples: the %s set would be empty: give a %s share or more samples",
-            train_size, (long long)n_samples, train == 0 ? "training" : "test",
-            train == 0 ? "larger" : "smaller");
+            "train_size: %.17g of %lld samples: the training set would be empty: give a larger share or more "
+            "samples",
+            train_size, (long long)n_samples);
     *n_train = train;
     *n_test = n_samples - train;
     return LS_OK;

@@ -1,0 +1,216 @@
+#include <hdf5.h>
+#include <math.h>
+
+#include "data/make_classification.h"
+#include "data/train_test_split.h"
+#include "dataset_unit.h"
+#include "lockstep/generate.h"
+
+static ls_generate_options default_options(void)
+{
+    ls_generate_options options = {.dtype = LS_FLOAT64};
+    ls_make_classification_defaults(&options.data);
+    options.data.random_state = 11;
+    return options;
+}
+
+static void read_array(const char *path, const char *name, hid_t type, hsize_t n_rows, hsize_t n_columns,
+                       void *values)
+{
+    const hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT), array = H5Dopen2(file, name, H5P_DEFAULT);
+    const hid_t space = H5Dget_space(array);
+    hsize_t shape[2] = {0, 0};
+    assert_true(array >= 0);
+    assert_int_equal(H5Sget_simple_extent_dims(space, shape, NULL), n_columns > 0 ? 2 : 1);
+    assert_int_equal(shape[0], n_rows);
+    assert_int_equal(shape[1], n_columns);
+    const hid_t stored = H5Dget_type(array);
+    assert_true(H5Tequal(stored, type) > 0);
+    assert_true(H5Dread(array, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
+    H5Tclose(stored);
+    H5Sclose(space);
+    H5Dclose(array);
+    H5Fclose(file);
+}
+
+static size_t load(const char *path, unsigned char **bytes)
+{
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    fseek(file, 0, SEEK_END);
+    const size_t size = (size_t)ftell(file);
+    rewind(file);
+    *bytes = malloc(size);
+    assert_int_equal(fread(*bytes, 1, size, file), size);
+    fclose(file);
+    return size;
+}
+
+static void the_split_rows_are_in_the_file(void **state)
+{
+    (void)state;
+    /* Wide enough for several blocks of rows in a write. */
+    enum { ROWS = 30001, COLUMNS = 50, TRAIN = 24000, TEST = ROWS - TRAIN };
+    ls_generate_options options = default_options();
+    options.data.n_samples = ROWS;
+    options.data.n_features = COLUMNS;
+    options.train_size = 0.8;
+    options.split_random_state = 3;
+    assert_int_equal(ls_generate(session, &options, path_of("data.h5")), LS_OK);
+    if (session->rank == 0) {
+        double *x = malloc(sizeof(double[ROWS][COLUMNS])), *found = malloc(sizeof(double[TRAIN][COLUMNS]));
+        int64_t *y = malloc(ROWS * sizeof *y), *rows = malloc(ROWS * sizeof *rows);
+        unsigned char *labels = malloc(TRAIN);
+        assert_int_equal(ls_make_classification_rows(&options.data, x, y), LS_OK);
+        assert_int_equal(ls_train_test_split(ROWS, TRAIN, TEST, 3, rows, rows + TRAIN), LS_OK);
+        for (int s = 0; s < 2; s++) {
+            const int n = s ? TEST : TRAIN;
+            const int64_t *set_rows = s ? rows + TRAIN : rows;
+            read_array(path_of("data.h5"), s ? "/test/X" : "/train/X", H5T_IEEE_F64LE, (hsize_t)n, COLUMNS,
+                       found);
+            read_array(path_of("data.h5"), s ? "/test/y" : "/train/y", H5T_STD_U8LE, (hsize_t)n, 0, labels);
+            for (int i = 0; i < n; i++) {
+                assert_memory_equal(found + (size_t)i * COLUMNS, x + set_rows[i] * COLUMNS,
+                                    sizeof(double[COLUMNS]));
+                assert_int_equal(labels[i], y[set_rows[i]]);
+            }
+        }
+        free(x);
+        free(found);
+        free(y);
+        free(rows);
+        free(labels);
+    }
+}
+
+static void without_a_split_all_rows_are_for_training(void **state)
+{
+    (void)state;
+    enum { ROWS = 57, COLUMNS = 20 };
+    ls_generate_options options = default_options();
+    options.data.n_samples = ROWS;
+    options.dtype = LS_FLOAT32;
+    assert_int_equal(ls_generate(session, &options, path_of("data.h5")), LS_OK);
+    if (session->rank == 0) {
+        static double x[ROWS][COLUMNS];
+        static float found[ROWS][COLUMNS];
+        static int64_t y[ROWS];
+        static unsigned char labels[ROWS];
+        assert_int_equal(ls_make_classification_rows(&options.data, x[0], y), LS_OK);
+        read_array(path_of("data.h5"), "/train/X", H5T_IEEE_F32LE, ROWS, COLUMNS, found);
+        read_array(path_of("data.h5"), "/train/y", H5T_STD_U8LE, ROWS, 0, labels);
+        for (int i = 0; i < ROWS; i++) {
+            for (int j = 0; j < COLUMNS; j++) assert_true(found[i][j] == (float)x[i][j]);
+            assert_int_equal(labels[i], y[i]);
+        }
+        const hid_t file = H5Fopen(path_of("data.h5"), H5F_ACC_RDONLY, H5P_DEFAULT);
+        assert_int_equal(H5Lexists(file, "/test", H5P_DEFAULT), 0);
+        H5Fclose(file);
+    }
+}
+
+static void more_classes_than_a_byte_holds_are_kept(void **state)
+{
+    (void)state;
+    enum { ROWS = 3000 };
+    ls_generate_options options = default_options();
+    options.data.n_samples = ROWS;
+    options.data.n_informative = 9;
+    options.data.n_classes = 257;
+    options.data.n_clusters_per_class = 1;
+    assert_int_equal(ls_generate(session, &options, path_of("data.h5")), LS_OK);
+    if (session->rank == 0) {
+        static int64_t labels[ROWS];
+        int64_t largest = 0;
+        read_array(path_of("data.h5"), "/train/y", H5T_STD_I64LE, ROWS, 0, labels);
+        for (int i = 0; i < ROWS; i++) largest = labels[i] > largest ? labels[i] : largest;
+        assert_int_equal(largest, 256);
+    }
+}
+
+static void bytes_do_not_depend_on_the_number_of_ranks_or_the_name(void **state)
+{
+    (void)state;
+    ls_generate_options options = default_options();
+    options.train_size = 70;
+    options.data.shift = NULL;
+    assert_int_equal(ls_generate(session, &options, path_of("all.h5")), LS_OK);
+    if (session->rank == 0) {
+        ls_session alone = {.comm = MPI_COMM_SELF, .rank = 0, .size = 1};
+        assert_int_equal(ls_generate(&alone, &options, path_of("one.h5")), LS_OK);
+        unsigned char *all, *one;
+        const size_t size = load(path_of("all.h5"), &all);
+        assert_int_equal(load(path_of("one.h5"), &one), size);
+        assert_memory_equal(all, one, size);
+        free(all);
+        free(one);
+    }
+}
+
+/* Every rank gets the code and a message with the words; no file is left. */
+static void assert_refused(const ls_generate_options *options, const char *name, ls_status status,
+                           const char *words)
+{
+    assert_int_equal(ls_generate(session, options, path_of(name)), status);
+    assert_non_null(strstr(ls_error_message(), words));
+    barrier();
+    assert_int_equal(count_files(), 0);
+    barrier();
+}
+
+static void failures_are_shared_and_leave_no_file(void **state)
+{
+    (void)state;
+    ls_generate_options options = default_options();
+    options.data.n_classes = 3;
+    assert_refused(&options, "data.h5", LS_E_USAGE, "n_classes");
+    options = default_options();
+    options.train_size = 100;
+    assert_refused(&options, "data.h5", LS_E_USAGE, "train_size");
+    options = default_options();
+    options.train_size = NAN;
+    assert_refused(&options, "data.h5", LS_E_USAGE, "train_size");
+    assert_refused(&(ls_generate_options){.data = default_options().data}, "missing/data.h5", LS_E_OUTPUT,
+                   "missing");
+}
+
+static void too_many_values_are_refused_with_the_remedy(void **state)
+{
+    (void)state;
+    ls_generate_options options = default_options();
+    options.data.n_samples = LS_GENERATE_MAX_VALUES / options.data.n_features + 1;
+    assert_refused(&options, "data.h5", LS_E_USAGE, "--rng philox");
+    options.data.n_samples = INT64_MAX;
+    assert_refused(&options, "data.h5", LS_E_USAGE, "536870912");
+}
+
+static void values_that_do_not_fit_the_file_are_refused(void **state)
+{
+    (void)state;
+    const double huge = 1e39, largest = 1e308;
+    ls_generate_options options = default_options();
+    options.data.scale = &huge;
+    assert_int_equal(ls_generate(session, &options, path_of("data.h5")), LS_OK);
+    barrier();
+    if (session->rank == 0) remove_files();
+    barrier();
+    options.dtype = LS_FLOAT32;
+    assert_refused(&options, "data.h5", LS_E_USAGE, "float32");
+    options.dtype = LS_FLOAT64;
+    options.data.scale = &largest;
+    assert_refused(&options, "data.h5", LS_E_USAGE, "float64");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(the_split_rows_are_in_the_file, begin_test),
+        cmocka_unit_test_setup(without_a_split_all_rows_are_for_training, begin_test),
+        cmocka_unit_test_setup(more_classes_than_a_byte_holds_are_kept, begin_test),
+        cmocka_unit_test_setup(bytes_do_not_depend_on_the_number_of_ranks_or_the_name, begin_test),
+        cmocka_unit_test_setup(failures_are_shared_and_leave_no_file, begin_test),
+        cmocka_unit_test_setup(too_many_values_are_refused_with_the_remedy, begin_test),
+        cmocka_unit_test_setup(values_that_do_not_fit_the_file_are_refused, begin_test),
+    };
+    return run_dataset_tests(tests, sizeof tests / sizeof tests[0]);
+}

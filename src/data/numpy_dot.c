@@ -55,8 +55,7 @@ ALWAYS_INLINE void panel_sums(int n_rows, int64_t first, int64_t end, const doub
     }
 }
 
-/* End of the piece of k that begins at first: as in the threaded and the plain driver of OpenBLAS, a rest of
- * less than two pieces is halved (and rounded up to whole tiles). */
+/* End of the piece of k that begins at first: a rest of less than two pieces is halved, up to whole tiles. */
 ALWAYS_INLINE int64_t end_of_piece(int64_t first, int64_t k)
 {
     const int64_t rest = k - first;

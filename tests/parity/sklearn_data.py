@@ -3,8 +3,8 @@
 For every case both make the same data. y and the split must be equal element by element, and so must all bits of X
 where NumPy's BLAS runs the kernels whose order of summation lockstep follows (AVX-512); the notebook's data also with
 any other kernels that fuse multiplication and addition. Elsewhere X may differ by n_informative * 2^-53 of the column's
-scale (its largest magnitude), or 4 units in the scale's last place. Then parameters that scikit-learn rejects are tried,
-and the comparison itself is shown to notice small damage. Ends with a summary; exit code 1 after any difference.
+scale (its largest magnitude), or 4 units in the scale's last place. Then parameters that scikit-learn rejects are
+tried, and the comparison itself is shown to notice small damage. Ends with a summary; exit code 1 after any difference.
 """
 
 import os

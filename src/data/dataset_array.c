@@ -274,12 +274,11 @@ static ls_status set_chunk_cache(ls_dataset_array *array, hid_t creation, hid_t 
     const size_t n_slots = n_chunks < 100 ? 10007 : n_chunks < 1000 ? 100003 : 1000003;
     const hid_t access_list = H5Pcreate(H5P_DATASET_ACCESS);
     H5Pset_chunk_cache(access_list, n_slots, cache, 1.0);
-    const hid_t dataset = H5Dopen2(array->file, array->place->path, access_list);
+    H5Dclose(array->dataset); /* first: a dataset that is open keeps its cache */
+    array->dataset = H5Dopen2(array->file, array->place->path, access_list);
     H5Pclose(access_list);
-    if (dataset < 0)
+    if (array->dataset < 0)
         return ls_fail(LS_E_INPUT, "%s: cannot be opened: %s", array->place->name, ls_hdf5_reason());
-    H5Dclose(array->dataset);
-    array->dataset = dataset;
     return LS_OK;
 }
 
@@ -348,8 +347,8 @@ ls_status ls_dataset_array_read(const ls_dataset_array *array, int64_t first_row
     ls_hdf5_begin();
     const hsize_t start[2] = {(hsize_t)first_row, 0};
     const hsize_t count[2] = {(hsize_t)n_rows, (hsize_t)array->n_columns};
-    const hsize_t n_elements = (hsize_t)(n_rows * (array->n_columns / array->element_values));
-    const hid_t memory = H5Screate_simple(1, &n_elements, NULL);
+    /* The same rank as in the file: HDF5 walks over shapes that differ value by value. */
+    const hid_t memory = H5Screate_simple(H5Sget_simple_extent_ndims(array->space), count, NULL);
     ls_status status = LS_OK;
     if (memory < 0 || H5Sselect_hyperslab(array->space, H5S_SELECT_SET, start, NULL, count, NULL) < 0 ||
         H5Dread(array->dataset, array->memory_type, memory, array->space, H5P_DEFAULT, values) < 0)

@@ -216,14 +216,20 @@ static ls_status transfer(const sieve *work, int64_t start, int64_t end, const p
     const size_t target_row_bytes = (size_t)n_columns * ls_dtype_size(work->dtype);
     const size_t row_bytes = (size_t)n_columns * array->value_size;
 
-    if (n_pieces == 1 && same_type(work)) {
-        char *const target =
-            work->values + (size_t)(pieces->target_row + start - pieces->first_row) * target_row_bytes;
-        LS_TRY(ls_dataset_array_read(array, start, end - start, target));
-        const int64_t n = (end - start) * n_columns;
-        return all_finite(work->dtype, target, n)
-                   ? LS_OK
-                   : fail_value(array, work->dtype, work->check, start, target, n);
+    if (n_pieces == 1) {
+        /* A cut may have left only the gap before or behind the piece. */
+        const int64_t piece_end = pieces->first_row + pieces->n_rows;
+        if (start < pieces->first_row) start = pieces->first_row;
+        if (end > piece_end) end = piece_end;
+        if (start >= end) return LS_OK;
+        if (same_type(work)) {
+            const int64_t target_row = pieces->target_row + start - pieces->first_row;
+            char *const target = work->values + (size_t)target_row * target_row_bytes;
+            LS_TRY(ls_dataset_array_read(array, start, end - start, target));
+            const int64_t n = (end - start) * n_columns;
+            if (all_finite(work->dtype, target, n)) return LS_OK;
+            return fail_value(array, work->dtype, work->check, start, target, n);
+        }
     }
 
     LS_TRY(ls_dataset_array_read(array, start, end - start, work->staging));

@@ -197,8 +197,8 @@ static ls_status read_names(const reader *in, hid_t object, const char *name, co
     }
 }
 
-/* Opens the object at a path below object through hard links only: other links could lead out of the bytes
- * that were verified, and Keras refuses them as well. */
+/* Opens the object at a path below object ("" for itself) through hard links only: other links could lead out
+ * of the bytes that were verified, and Keras refuses them as well. */
 static ls_status open_object(const reader *in, hid_t object, const char *path, const char *place,
                              hid_t *result)
 {
@@ -524,7 +524,7 @@ static ls_status read_keras_model(const reader *in, hid_t root, ls_keras_model *
 static ls_status read_layers(const reader *in, hid_t root, ls_keras_model *keras, ls_model **model)
 {
     hid_t group;
-    LS_TRY(open_object(in, root, H5Lexists(root, "model_weights", H5P_DEFAULT) > 0 ? "model_weights" : ".",
+    LS_TRY(open_object(in, root, H5Lexists(root, "model_weights", H5P_DEFAULT) > 0 ? "model_weights" : "",
                        "/model_weights", &group));
     strings layers = {0};
     ls_status status = read_names(in, group, "layer_names", "/model_weights", &layers);

@@ -18,9 +18,8 @@ ANYTHING = "..."
 
 # What mpirun itself says on stderr when the ranks leave with a code other than 0, between two rules of dashes.
 RULE = "-" * 74
-MPIRUN_REMARKS = (
-    "Primary job  terminated normally",
-    "mpirun detected that one or more processes exited with non-zero status",
+MPIRUN_REMARK = re.compile(
+    r"Primary job +terminated normally|(mpirun|mpiexec) detected that one or more processes exited with non-zero"
 )
 
 
@@ -86,7 +85,7 @@ def without_mpirun_remarks(text):
     lines, kept = text.split("\n"), []
     at = 0
     while at < len(lines):
-        if lines[at] == RULE and at + 1 < len(lines) and lines[at + 1].startswith(MPIRUN_REMARKS):
+        if lines[at] == RULE and at + 1 < len(lines) and MPIRUN_REMARK.match(lines[at + 1]):
             end = next((i for i in range(at + 1, len(lines)) if lines[i] == RULE), None)
             if end is not None:
                 at = end + 1

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# shellcheck has no complaint about any shell script.
+# No shell script gives shellcheck reason to complain.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 shellcheck --external-sources .ci/run tools/*.sh tests/format/*.sh jobs/*.sbatch

@@ -1,9 +1,9 @@
 /* Status codes and error messages.
  *
  * Every function that can fail returns an ls_status. The numbers are the exit codes of the command, so they
- * are stable. Beside the code there is one message per thread: it names the file and place, what was found and
- * what to do. Collective functions agree before they return: all ranks get the code and the text of the lowest
- * rank that failed. */
+ * are stable. Beside the code there is one message per thread: it names the file and place, what was found
+ * and what to do. Collective functions agree before they return: all ranks get the code and the text of the
+ * lowest rank that failed. */
 #ifndef LOCKSTEP_ERROR_H
 #define LOCKSTEP_ERROR_H
 
@@ -30,7 +30,8 @@ typedef enum ls_status {
 /* The meaning of a code, for example "input file or data cannot be used". Never NULL. Local. */
 const char *ls_status_text(ls_status status);
 
-/* The message of the newest failure in this thread, "" if there was none. Valid until the next failure. Local. */
+/* The message of the newest failure in this thread, "" if there was none. Valid until the next failure.
+ * Local. */
 const char *ls_error_message(void);
 
 /* Records the message of this thread and returns status, so that a function can "return ls_fail(...)".

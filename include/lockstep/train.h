@@ -12,8 +12,9 @@
 /* How the ranks' sums become one. */
 typedef enum ls_reduction {
     LS_REDUCTION_TREE, /* along the fixed tree: the same bits on any number of ranks */
-    LS_REDUCTION_MPI   /* by MPI_Allreduce, for networks that sum in hardware: bits depend on the number of ranks, and
-                          counts ride in the gradient's type, exact for batches below 2^24 samples in float32 */
+    LS_REDUCTION_MPI   /* by MPI_Allreduce, for networks that sum in hardware: bits depend on the number of
+                          ranks, and   counts ride in the gradient's type, exact for batches below 2^24 samples in
+                          float32 */
 } ls_reduction;
 
 typedef struct ls_train_options {
@@ -26,23 +27,27 @@ typedef struct ls_train_options {
     ls_reduction reduction;
     int64_t verify_every; /* steps between two comparisons of the weights over all ranks; 0 for none */
     double stall_timeout; /* seconds without progress after which the job ends with a report; 0 for never */
-    const char *output;   /* model file to write at the end, or NULL; it carries the record of the training, too */
+    const char
+        *output; /* model file to write at the end, or NULL; it carries the record of the training, too */
 
-    const char *checkpoint_dir;      /* or NULL for no checkpoints */
-    int64_t checkpoint_every_steps;  /* a checkpoint after so many steps, counted from the start of training, */
+    const char *checkpoint_dir; /* or NULL for no checkpoints */
+    int64_t
+        checkpoint_every_steps; /* a checkpoint after so many steps, counted from the start of training, */
     int64_t checkpoint_every_epochs; /* or so many epochs, */
-    double checkpoint_every_seconds; /* or so much time on rank 0; 0 switches each off. Another one at the end. */
+    double checkpoint_every_seconds; /* or so much time on rank 0; 0 switches each off. Another one at the
+                                        end. */
     int64_t checkpoint_keep;         /* newest ones that stay, at least 1 */
     bool resume;                     /* go on from the newest complete one, or begin anew if there is none */
     bool allow_other_cpu;            /* resume although this machine computes in other bits */
 } ls_train_options;
 
-/* Keras' defaults: 1 epoch, batch 32, learning rate 0.01, seed 0, shuffled; a checkpoint each epoch once a directory is given,
- * the newest 2 kept; no verification, no stall timeout. Local. */
+/* Keras' defaults: 1 epoch, batch 32, learning rate 0.01, seed 0, shuffled; a checkpoint each epoch once a
+ * directory is given, the newest 2 kept; no verification, no stall timeout. Local. */
 void ls_train_defaults(ls_train_options *options);
 
-/* Logical shards that a batch is cut into when the user does not say: the largest power of two S <= 64 with at least 64
- * samples a shard, but at least the largest power of two <= min(batch_size, 8). At most S ranks can share the work. Local. */
+/* Logical shards that a batch is cut into when the user does not say: the largest power of two S <= 64 with
+ * at least 64 samples a shard, but at least the largest power of two <= min(batch_size, 8). At most S ranks
+ * can share the work. Local. */
 int64_t ls_train_default_shards(int64_t batch_size);
 
 /* One epoch. metrics are Keras' running ones: sums over the batches, each measured just before its step. */
@@ -67,11 +72,11 @@ ls_status ls_history_write_csv(ls_session *session, const ls_history *history, c
 
 /* What an observer may show; all on rank 0 only. */
 typedef struct ls_train_progress {
-    int64_t epoch;    /* from 0 */
+    int64_t epoch; /* from 0 */
     int64_t n_epochs;
-    int64_t step;     /* steps done in this epoch */
+    int64_t step; /* steps done in this epoch */
     int64_t n_steps;
-    double seconds;   /* since this epoch began */
+    double seconds;     /* since this epoch began */
     ls_metrics metrics; /* of this epoch so far */
 } ls_train_progress;
 
@@ -80,16 +85,17 @@ typedef struct ls_train_observer {
     /* Called on rank 0 now and then during an epoch (at most every tenth of a second) and at its end, where
      * progress->step == progress->n_steps. May be NULL. */
     void (*progress)(void *context, const ls_train_progress *progress);
-    /* Called on rank 0 with a line for the log: resumed from where, a damaged checkpoint passed over. May be NULL. */
+    /* Called on rank 0 with a line for the log: resumed from where, a damaged checkpoint passed over. May be
+     * NULL. */
     void (*notice)(void *context, const char *text);
 } ls_train_observer;
 
-/* Trains model in place on the rows of dataset. Each rank reads and keeps its own rows only. history is cleared first
- * and filled on every rank. Collective; model, options and observer's presence must agree on all ranks.
- * LS_E_USAGE for unusable options or more ranks than shards or rows, LS_E_INPUT for unusable data, LS_E_DIVERGED when
- * the loss is no longer finite (the message names epoch and step), LS_E_DIFFER when the weights of the ranks do,
- * LS_E_INTERRUPTED after a signal (see interrupt.h), when a checkpoint of the same step has been written on behalf of all
- * ranks. Then model and history are as far as it came. */
+/* Trains model in place on the rows of dataset. Each rank reads and keeps its own rows only. history is
+ * cleared first and filled on every rank. Collective; model, options and observer's presence must agree on
+ * all ranks. LS_E_USAGE for unusable options or more ranks than shards or rows, LS_E_INPUT for unusable data,
+ * LS_E_DIVERGED when the loss is no longer finite (the message names epoch and step), LS_E_DIFFER when the
+ * weights of the ranks do, LS_E_INTERRUPTED after a signal (see interrupt.h), when a checkpoint of the same
+ * step has been written on behalf of all ranks. Then model and history are as far as it came. */
 ls_status ls_train(ls_session *session, ls_model *model, ls_dataset *dataset, const ls_train_options *options,
                    const ls_train_observer *observer, ls_history *history);
 

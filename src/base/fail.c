@@ -9,7 +9,8 @@ const char *ls_status_text(ls_status status)
 {
     switch (status) {
 #define LS_STATUS_CASE(name, number, text)                                                                   \
-    case name: return text;
+    case name:                                                                                               \
+        return text;
         LS_STATUS_LIST(LS_STATUS_CASE)
 #undef LS_STATUS_CASE
     }

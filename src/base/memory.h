@@ -1,4 +1,5 @@
-/* Aligned, counted memory: every block the library holds comes from here, so that a test can ask for leaks. */
+/* Aligned, counted memory: every block the library holds comes from here, so that a test can ask for leaks.
+ */
 #ifndef LS_BASE_MEMORY_H
 #define LS_BASE_MEMORY_H
 
@@ -7,8 +8,9 @@
 
 #include "base/fail.h"
 
-/* Allocates count * size zeroed bytes, aligned to 64, into *block. Size 0 gives a valid block. The caller frees
- * it with ls_free. LS_E_MEMORY on failure or overflow, naming purpose ("rows of the training set"). Local. */
+/* Allocates count * size zeroed bytes, aligned to 64, into *block. Size 0 gives a valid block. The caller
+ * frees it with ls_free. LS_E_MEMORY on failure or overflow, naming purpose ("rows of the training set").
+ * Local. */
 ls_status ls_alloc(void *block, size_t count, size_t size, const char *purpose);
 
 /* Frees a block of ls_alloc; NULL is allowed. Local. */

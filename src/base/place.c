@@ -12,7 +12,8 @@ const char *ls_operation_text(ls_operation operation)
 {
     switch (operation) {
 #define LS_OPERATION_TEXT(name, waits, text)                                                                 \
-    case name: return text;
+    case name:                                                                                               \
+        return text;
         LS_OPERATION_LIST(LS_OPERATION_TEXT)
 #undef LS_OPERATION_TEXT
     }
@@ -23,7 +24,8 @@ int ls_operation_waits(ls_operation operation)
 {
     switch (operation) {
 #define LS_OPERATION_WAITS(name, waits, text)                                                                \
-    case name: return waits;
+    case name:                                                                                               \
+        return waits;
         LS_OPERATION_LIST(LS_OPERATION_WAITS)
 #undef LS_OPERATION_WAITS
     }

@@ -1,5 +1,5 @@
-/* Where this process is: which step, which operation, since when. Written by the work, read by the watchdogs of this
- * and the other ranks of the node, which tell from it who is stuck and in what. */
+/* Where this process is: which step, which operation, since when. Written by the work, read by the watchdogs
+ * of this and the other ranks of the node, which tell from it who is stuck and in what. */
 #ifndef LS_BASE_PLACE_H
 #define LS_BASE_PLACE_H
 
@@ -28,8 +28,8 @@ typedef struct ls_place {
     _Alignas(64) _Atomic uint64_t pulse; /* grows with every sign of life of the work */
     _Atomic int64_t step;                /* steps done since the start of training */
     _Atomic int32_t operation;
-    _Atomic int32_t peer;                /* rank that a reduction waits for, -1 for no particular one */
-    _Atomic int64_t heartbeat;           /* seconds of the monotonic clock at the watchdog's last look */
+    _Atomic int32_t peer;      /* rank that a reduction waits for, -1 for no particular one */
+    _Atomic int64_t heartbeat; /* seconds of the monotonic clock at the watchdog's last look */
 } ls_place;
 
 /* This process' place: private at first, in memory shared on the node once a session is open. Never NULL. */

@@ -8,7 +8,8 @@
 static void print_json(const cli_sets *sets, const ls_metrics *metrics)
 {
     json_t *root = json_object();
-    for (int i = 0; i < sets->n; i++) json_object_set_new(root, sets->names[i], cli_measures_json(&metrics[i]));
+    for (int i = 0; i < sets->n; i++)
+        json_object_set_new(root, sets->names[i], cli_measures_json(&metrics[i]));
     char *text = json_dumps(root, JSON_INDENT(2));
     puts(text);
     free(text);
@@ -50,10 +51,11 @@ static int run(int argc, char **argv)
     return cli_finish(session, status);
 }
 
-const cli_command cli_evaluate = {.name = "evaluate",
-                                  .positionals = "MODEL DATA",
-                                  .n_positionals = 2,
-                                  .text = "measure a model on the training and test data",
-                                  .detail = CLI_SOURCE_DETAIL
-                                  "\nA sample counts as class 1 if its probability is above 0.5, as in Keras' metrics.",
-                                  .run = run};
+const cli_command cli_evaluate = {
+    .name = "evaluate",
+    .positionals = "MODEL DATA",
+    .n_positionals = 2,
+    .text = "measure a model on the training and test data",
+    .detail = CLI_SOURCE_DETAIL
+    "\nA sample counts as class 1 if its probability is above 0.5, as in Keras' metrics.",
+    .run = run};

@@ -36,30 +36,38 @@ static int run(int argc, char **argv)
         {"n-features", 0, CLI_INT, &data->n_features, "N", "number of features"},
         {"n-informative", 0, CLI_INT, &data->n_informative, "N", "informative features"},
         {"n-redundant", 0, CLI_INT, &data->n_redundant, "N", "linear combinations of informative features"},
-        {"n-repeated", 0, CLI_INT, &data->n_repeated, "N", "duplicates of informative and redundant features"},
+        {"n-repeated", 0, CLI_INT, &data->n_repeated, "N",
+         "duplicates of informative and redundant features"},
         {"n-classes", 0, CLI_INT, &data->n_classes, "N", "classes (train takes 2)"},
         {"n-clusters-per-class", 0, CLI_INT, &data->n_clusters_per_class, "N", "clusters of each class"},
-        {"weights", 0, CLI_DOUBLES, &weights, "W,W,...", "share of each class", .shown_default = "none, all equal"},
+        {"weights", 0, CLI_DOUBLES, &weights, "W,W,...", "share of each class",
+         .shown_default = "none, all equal"},
         {"flip-y", 0, CLI_DOUBLE, &data->flip_y, "P", "share of samples whose class is drawn at random"},
         {"class-sep", 0, CLI_DOUBLE, &data->class_sep, "D", "half the side of the hypercube"},
         {"hypercube", 0, CLI_BOOL, &data->hypercube, "true|false",
          "put the clusters on the vertices of a hypercube, not of a random polytope"},
-        {"shift", 0, CLI_DOUBLES, &shift, "D[,D...]", "added to the features; none draws it", .shown_default = "0"},
-        {"scale", 0, CLI_DOUBLES, &scale, "D[,D...]", "multiplies the features; none draws it", .shown_default = "1"},
+        {"shift", 0, CLI_DOUBLES, &shift, "D[,D...]", "added to the features; none draws it",
+         .shown_default = "0"},
+        {"scale", 0, CLI_DOUBLES, &scale, "D[,D...]", "multiplies the features; none draws it",
+         .shown_default = "1"},
         {"shuffle", 0, CLI_BOOL, &data->shuffle, "true|false", "shuffle the samples and the features"},
         {"random-state", 0, CLI_INT, &random_state, "SEED", "seed of the data", .maximum = UINT32_MAX},
         {"train-size", 0, CLI_DOUBLE, &generate.train_size, "S",
-         "rows of /train: a share below 1 or a number of rows", .shown_default = "all", .given = &train_size_given},
-        {"split-random-state", 0, CLI_INT, &split_random_state, "SEED", "seed of the split", .maximum = UINT32_MAX},
+         "rows of /train: a share below 1 or a number of rows", .shown_default = "all",
+         .given = &train_size_given},
+        {"split-random-state", 0, CLI_INT, &split_random_state, "SEED", "seed of the split",
+         .maximum = UINT32_MAX},
         {"dtype", 0, CLI_CHOICE, &dtype, "float32|float64", "storage type of X", .choices = dtypes},
-        {"rng", 0, CLI_CHOICE, &generator, "sklearn", "generator of the random numbers", .choices = generators},
+        {"rng", 0, CLI_CHOICE, &generator, "sklearn", "generator of the random numbers",
+         .choices = generators},
         {.kind = CLI_END}};
     const char *positionals[CLI_MAX_POSITIONALS];
     const int parsed = cli_parse(&cli_generate, options, argc, argv, positionals);
     if (parsed >= 0) return parsed;
     if (!output) return cli_usage_error(&cli_generate, "-o FILE is missing: say where to write the data");
     if (train_size_given && !(generate.train_size > 0))
-        return cli_usage_error(&cli_generate, "--train-size: %g is neither a share between 0 and 1 nor a number of rows",
+        return cli_usage_error(&cli_generate,
+                               "--train-size: %g is neither a share between 0 and 1 nor a number of rows",
                                generate.train_size);
     generate.dtype = (ls_dtype)dtype;
     data->random_state = (uint32_t)random_state;
@@ -92,8 +100,9 @@ static int run(int argc, char **argv)
     return cli_finish(session, status);
 }
 
-const cli_command cli_generate = {.name = "generate",
-                                  .positionals = "-o FILE",
-                                  .text = "make classification data as scikit-learn does, with a train/test split",
-                                  .detail = detail,
-                                  .run = run};
+const cli_command cli_generate = {
+    .name = "generate",
+    .positionals = "-o FILE",
+    .text = "make classification data as scikit-learn does, with a train/test split",
+    .detail = detail,
+    .run = run};

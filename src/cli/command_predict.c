@@ -14,7 +14,8 @@ static int run(int argc, char **argv)
     const char *positionals[CLI_MAX_POSITIONALS];
     const int parsed = cli_parse(&cli_predict, options, argc, argv, positionals);
     if (parsed >= 0) return parsed;
-    if (!output) return cli_usage_error(&cli_predict, "-o FILE is missing: say where to write the predictions");
+    if (!output)
+        return cli_usage_error(&cli_predict, "-o FILE is missing: say where to write the predictions");
 
     ls_session *session = NULL;
     ls_model *model = NULL;
@@ -32,10 +33,12 @@ static int run(int argc, char **argv)
     return cli_finish(session, status);
 }
 
-const cli_command cli_predict = {.name = "predict",
-                                 .positionals = "MODEL DATA -o FILE",
-                                 .n_positionals = 2,
-                                 .text = "write the probabilities and classes of the rows of a file",
-                                 .detail = "For each set of DATA (train, test; data with --x) FILE gets y_pred, the probabilities of class 1\n"
-                                           "as a (M, 1) array like Keras' model.predict, and class, 1 where they are 0.5 or more.",
-                                 .run = run};
+const cli_command cli_predict = {
+    .name = "predict",
+    .positionals = "MODEL DATA -o FILE",
+    .n_positionals = 2,
+    .text = "write the probabilities and classes of the rows of a file",
+    .detail =
+        "For each set of DATA (train, test; data with --x) FILE gets y_pred, the probabilities of class 1\n"
+        "as a (M, 1) array like Keras' model.predict, and class, 1 where they are 0.5 or more.",
+    .run = run};

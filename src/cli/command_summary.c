@@ -26,8 +26,8 @@ static void rule(const box *b, int row)
 
 static void cells(const box *b, const char *layer, const char *shape, const char *parameters)
 {
-    printf("%s %-*.*s%s %-*.*s%s %*s %s\n", b->bar, widths[0] - 1, widths[0] - 1, layer, b->bar, widths[1] - 1,
-           widths[1] - 1, shape, b->bar, widths[2] - 2, parameters, b->bar);
+    printf("%s %-*.*s%s %-*.*s%s %*s %s\n", b->bar, widths[0] - 1, widths[0] - 1, layer, b->bar,
+           widths[1] - 1, widths[1] - 1, shape, b->bar, widths[2] - 2, parameters, b->bar);
 }
 
 static void with_commas(char *text, size_t size, int64_t number)
@@ -78,9 +78,11 @@ static void print_weights(const ls_model *model)
 {
     for (int64_t l = 0; l < model->n_layers; l++) {
         const ls_layer *layer = &model->layers[l];
-        printf("\n%s/kernel (%lld, %lld)\n", layer->name, (long long)layer->n_inputs, (long long)layer->units);
+        printf("\n%s/kernel (%lld, %lld)\n", layer->name, (long long)layer->n_inputs,
+               (long long)layer->units);
         for (int64_t i = 0; i < layer->n_inputs; i++) {
-            for (int64_t j = 0; j < layer->units; j++) print_value(model, layer->kernel_offset + i * layer->units + j);
+            for (int64_t j = 0; j < layer->units; j++)
+                print_value(model, layer->kernel_offset + i * layer->units + j);
             putchar('\n');
         }
         printf("%s/bias (%lld)\n", layer->name, (long long)layer->units);

@@ -7,10 +7,10 @@
 #include "source.h"
 #include "terminal.h"
 
-static const char detail[] =
-    CLI_SOURCE_DETAIL "\n\n"
-                      "The model is the same on any number of ranks: a batch is cut into --shards parts, the ranks share\n"
-                      "the parts, and the parts' sums are added in one fixed order. At most --shards ranks can take part.";
+static const char detail[] = CLI_SOURCE_DETAIL
+    "\n\n"
+    "The model is the same on any number of ranks: a batch is cut into --shards parts, the ranks share\n"
+    "the parts, and the parts' sums are added in one fixed order. At most --shards ranks can take part.";
 
 /* What the user said about the model, to build one or to check the one of --init against. */
 typedef struct wanted_model {
@@ -31,26 +31,29 @@ static ls_status check_init(const wanted_model *wanted, ls_activation activation
     bool same = !wanted->hidden.given || wanted->hidden.n == model->n_layers - 1;
     for (int64_t i = 0; i < model->n_layers - 1; i++) {
         const ls_layer *layer = &model->layers[i];
-        if (wanted->hidden.given && i < wanted->hidden.n && wanted->hidden.values[i] != layer->units) same = false;
+        if (wanted->hidden.given && i < wanted->hidden.n && wanted->hidden.values[i] != layer->units)
+            same = false;
         if (wanted->activation_given && activation != layer->activation) same = false;
         if (used < sizeof layers)
             used += (size_t)snprintf(layers + used, sizeof layers - used, " %lld %s", (long long)layer->units,
                                      ls_activation_name(layer->activation));
     }
     if (same) return LS_OK;
-    return ls_fail(LS_E_USAGE, "%s: its hidden layers are%s: leave --hidden and --activation out, or say the same",
+    return ls_fail(LS_E_USAGE,
+                   "%s: its hidden layers are%s: leave --hidden and --activation out, or say the same",
                    wanted->init, layers[0] ? layers : " none");
 }
 
 /* Builds the model of the options, or loads that of --init. */
-static ls_status make_model(ls_session *session, const wanted_model *wanted, int64_t n_features, ls_model **model)
+static ls_status make_model(ls_session *session, const wanted_model *wanted, int64_t n_features,
+                            ls_model **model)
 {
     ls_activation activation;
     ls_status status = ls_activation_parse(wanted->activation, &activation);
     if (status != LS_OK) return status;
     if (!wanted->init) {
-        status = ls_model_create((ls_dtype)wanted->dtype, n_features, wanted->hidden.values, wanted->hidden.n, activation,
-                                 model);
+        status = ls_model_create((ls_dtype)wanted->dtype, n_features, wanted->hidden.values, wanted->hidden.n,
+                                 activation, model);
         if (status == LS_OK) ls_model_init_glorot_uniform(*model, (uint64_t)wanted->seed);
         return ls_session_agree(session, status);
     }
@@ -94,7 +97,8 @@ static void print_setup(const ls_session *session, const ls_model *model, const 
             (long long)model->n_features);
     fprintf(stderr, "model: %lld", (long long)model->n_features);
     for (int64_t i = 0; i < model->n_layers; i++)
-        fprintf(stderr, " - %lld %s", (long long)model->layers[i].units, ls_activation_name(model->layers[i].activation));
+        fprintf(stderr, " - %lld %s", (long long)model->layers[i].units,
+                ls_activation_name(model->layers[i].activation));
     fprintf(stderr, "; %lld parameters, %s\n", (long long)model->n_parameters, ls_dtype_name(model->dtype));
     fprintf(stderr, "training: %lld epochs of %lld steps, batch_size %lld over all ranks, learning_rate %g\n",
             (long long)train->epochs, (long long)((n_samples - 1) / train->batch_size + 1),
@@ -134,23 +138,27 @@ static int run(int argc, char **argv)
         {"output", 'o', CLI_TEXT, &train.output, "FILE", "model file to write, in Keras' HDF5 format"},
         {"hidden", 0, CLI_INTS, &wanted.hidden, "U,U,...", "units of the hidden layers; \"\" for none",
          .shown_default = "none, logistic regression"},
-        {"activation", 0, CLI_TEXT, &wanted.activation, "NAME", "of the hidden layers: tanh, relu, sigmoid or linear",
-         .given = &wanted.activation_given},
-        {"epochs", 0, CLI_INT, &train.epochs, "N", "passes over the training data", .minimum = 1, .maximum = INT64_MAX},
+        {"activation", 0, CLI_TEXT, &wanted.activation, "NAME",
+         "of the hidden layers: tanh, relu, sigmoid or linear", .given = &wanted.activation_given},
+        {"epochs", 0, CLI_INT, &train.epochs, "N", "passes over the training data", .minimum = 1,
+         .maximum = INT64_MAX},
         {"batch-size", 0, CLI_INT, &train.batch_size, "B", "samples of a step, over all ranks", .minimum = 1,
          .maximum = INT64_MAX},
         {"learning-rate", 0, CLI_DOUBLE, &train.learning_rate, "R", "of plain SGD"},
         {"seed", 0, CLI_INT, &wanted.seed, "SEED", "seed of the initial weights and of the order of the rows",
          .maximum = INT64_MAX},
-        {"shuffle", 0, CLI_CHOICE, &shuffle, "epoch|none", "new order of the rows every epoch, or the file's order",
-         .choices = shuffles},
+        {"shuffle", 0, CLI_CHOICE, &shuffle, "epoch|none",
+         "new order of the rows every epoch, or the file's order", .choices = shuffles},
         {"init", 0, CLI_TEXT, &wanted.init, "MODEL", "start from this model file, ours or Keras'"},
-        {"dtype", 0, CLI_CHOICE, &wanted.dtype, "float32|float64", "type of parameters and arithmetic, Keras' floatx",
-         .shown_default = "float32, or that of --init", .choices = dtypes, .given = &wanted.dtype_given},
-        {"history", 0, CLI_TEXT, &history_path, "FILE", "write the measures of each epoch as CSV, like CSVLogger"},
+        {"dtype", 0, CLI_CHOICE, &wanted.dtype, "float32|float64",
+         "type of parameters and arithmetic, Keras' floatx", .shown_default = "float32, or that of --init",
+         .choices = dtypes, .given = &wanted.dtype_given},
+        {"history", 0, CLI_TEXT, &history_path, "FILE",
+         "write the measures of each epoch as CSV, like CSVLogger"},
         {"shards", 0, CLI_INT, &train.n_shards, "S", "parts of a batch, a power of two", .minimum = 1,
          .maximum = INT64_MAX, .shown_default = "from the batch size"},
-        {"checkpoint-dir", 0, CLI_TEXT, &train.checkpoint_dir, "DIR", "write checkpoints into this directory"},
+        {"checkpoint-dir", 0, CLI_TEXT, &train.checkpoint_dir, "DIR",
+         "write checkpoints into this directory"},
         {"checkpoint-every", 0, CLI_TEXT, &checkpoint_every, "N steps|epochs|s",
          "how often, as 1000steps, 1epochs or 60s; another one at the end"},
         {"keep", 0, CLI_INT, &train.checkpoint_keep, "K", "newest checkpoints that stay", .minimum = 1,
@@ -166,9 +174,11 @@ static int run(int argc, char **argv)
         {"reduction", 0, CLI_CHOICE, &reduction, "tree|mpi",
          "how sums cross ranks: the fixed tree, or MPI_Allreduce, whose bits depend on the number of ranks",
          .choices = reductions},
-        {"verbose", 0, CLI_INT, &verbose, "0|1|2", "0 silent, 1 progress bar, 2 one line per epoch", .maximum = 2},
+        {"verbose", 0, CLI_INT, &verbose, "0|1|2", "0 silent, 1 progress bar, 2 one line per epoch",
+         .maximum = 2},
         {"progress", 0, CLI_CHOICE, &progress, "auto|bar|lines",
-         "with --verbose 1: a bar on a terminal and lines elsewhere, or always one of them", .choices = progresses},
+         "with --verbose 1: a bar on a terminal and lines elsewhere, or always one of them",
+         .choices = progresses},
         CLI_SOURCE_OPTIONS(&x, &y),
         {.kind = CLI_END}};
     const char *positionals[CLI_MAX_POSITIONALS];
@@ -176,7 +186,8 @@ static int run(int argc, char **argv)
     const int parsed = cli_parse(&cli_train, options, argc, argv, positionals);
     if (parsed >= 0) return parsed;
     if (!parse_period(checkpoint_every, &train))
-        return cli_usage_error(&cli_train, "--checkpoint-every: '%s' is not a period like 1000steps, 1epochs or 60s",
+        return cli_usage_error(&cli_train,
+                               "--checkpoint-every: '%s' is not a period like 1000steps, 1epochs or 60s",
                                checkpoint_every);
     if (train.resume && !train.checkpoint_dir)
         return cli_usage_error(&cli_train, "--resume needs --checkpoint-dir, the directory to resume from");
@@ -185,7 +196,8 @@ static int run(int argc, char **argv)
     train.seed = (uint64_t)wanted.seed;
     if (!train.n_shards) train.n_shards = ls_train_default_shards(train.batch_size);
     cli_progress_style style = verbose == 0 ? CLI_PROGRESS_NONE : CLI_PROGRESS_LINES;
-    if (verbose == 1 && (progress == BAR || (progress == AUTO && cli_is_terminal(stderr)))) style = CLI_PROGRESS_BAR;
+    if (verbose == 1 && (progress == BAR || (progress == AUTO && cli_is_terminal(stderr))))
+        style = CLI_PROGRESS_BAR;
 
     ls_session *session = NULL;
     ls_dataset *dataset = NULL;
@@ -200,7 +212,8 @@ static int run(int argc, char **argv)
     }
     if (status == LS_OK) status = make_model(session, &wanted, ls_dataset_n_features(dataset), &model);
     if (status == LS_OK) {
-        const ls_train_observer observer = {.context = &style, .progress = cli_progress, .notice = print_notice};
+        const ls_train_observer observer = {
+            .context = &style, .progress = cli_progress, .notice = print_notice};
         if (verbose > 0 && ls_session_rank(session) == 0) print_setup(session, model, dataset, &train);
         status = ls_train(session, model, dataset, &train, &observer, &history);
     }

@@ -14,7 +14,8 @@ static void print_help(FILE *stream)
                     "       mpirun -n RANKS lockstep SUBCOMMAND [OPTIONS]\n\n"
                     "Trains multilayer perceptrons by synchronous data-parallel SGD over MPI.\n\n"
                     "Subcommands:\n");
-    for (int i = 0; i < N_COMMANDS; i++) fprintf(stream, "  %-10s %s\n", commands[i]->name, commands[i]->text);
+    for (int i = 0; i < N_COMMANDS; i++)
+        fprintf(stream, "  %-10s %s\n", commands[i]->name, commands[i]->text);
     fprintf(stream, "\n  --version  print the versions of lockstep, MPI, HDF5 and BLAS\n"
                     "  --help     print this; 'lockstep SUBCOMMAND --help' prints the options of one\n");
 }
@@ -40,7 +41,7 @@ int main(int argc, char **argv)
         names[i] = commands[i]->name;
     }
     if (cli_is_first())
-        fprintf(stderr, "lockstep: unknown subcommand '%s'; did you mean '%s'?\nTry 'lockstep --help'.\n", argv[1],
-                cli_nearest(argv[1], names));
+        fprintf(stderr, "lockstep: unknown subcommand '%s'; did you mean '%s'?\nTry 'lockstep --help'.\n",
+                argv[1], cli_nearest(argv[1], names));
     return LS_E_USAGE;
 }

@@ -81,7 +81,8 @@ static bool parse_double(const char *text, double *value)
     return end != text && !*end && !isspace((unsigned char)*text);
 }
 
-/* Takes "0.2,0.8", "[0.2, 0.8]" and "(1, 2)"; calls parse for each item. Returns the number of items or -1. */
+/* Takes "0.2,0.8", "[0.2, 0.8]" and "(1, 2)"; calls parse for each item. Returns the number of items or -1.
+ */
 static int64_t split_list(const char *text, bool (*parse)(const char *, void *), void *values, size_t size)
 {
     char *copy = strdup(text), *saved = NULL;
@@ -117,7 +118,8 @@ void cli_doubles_free(cli_doubles *doubles)
     free(doubles->values);
 }
 
-static int wrong_value(const cli_command *command, const cli_option *option, const char *text, const char *wanted)
+static int wrong_value(const cli_command *command, const cli_option *option, const char *text,
+                       const char *wanted)
 {
     return cli_usage_error(command, "--%s: '%s' is not %s", option->name, text, wanted);
 }
@@ -126,7 +128,9 @@ static int set_value(const cli_command *command, const cli_option *option, const
 {
     if (option->given) *option->given = true;
     switch (option->kind) {
-    case CLI_FLAG: *(bool *)option->value = true; return -1;
+    case CLI_FLAG:
+        *(bool *)option->value = true;
+        return -1;
     case CLI_BOOL:
         if (negated || !strcasecmp(text, "false") || !strcmp(text, "0") || !strcasecmp(text, "no")) {
             *(bool *)option->value = false;
@@ -156,15 +160,17 @@ static int set_value(const cli_command *command, const cli_option *option, const
     case CLI_DOUBLE:
         if (!parse_double(text, option->value)) return wrong_value(command, option, text, "a number");
         return -1;
-    case CLI_TEXT: *(const char **)option->value = text; return -1;
+    case CLI_TEXT:
+        *(const char **)option->value = text;
+        return -1;
     case CLI_CHOICE:
         for (int i = 0; option->choices[i]; i++)
             if (!strcmp(text, option->choices[i])) {
                 *(int *)option->value = i;
                 return -1;
             }
-        return cli_usage_error(command, "--%s: unknown word '%s'; did you mean '%s'? It takes %s", option->name, text,
-                               cli_nearest(text, option->choices), option->takes);
+        return cli_usage_error(command, "--%s: unknown word '%s'; did you mean '%s'? It takes %s",
+                               option->name, text, cli_nearest(text, option->choices), option->takes);
     case CLI_INTS: {
         cli_ints *ints = option->value;
         free(ints->values);
@@ -180,9 +186,11 @@ static int set_value(const cli_command *command, const cli_option *option, const
         if (!strcasecmp(text, "none")) return -1;
         doubles->values = calloc(strlen(text) + 1, sizeof *doubles->values);
         doubles->n = split_list(text, parse_double_item, doubles->values, sizeof *doubles->values);
-        return doubles->n < 1 ? wrong_value(command, option, text, "a list of numbers like 0.2,0.8, or none") : -1;
+        return doubles->n < 1 ? wrong_value(command, option, text, "a list of numbers like 0.2,0.8, or none")
+                              : -1;
     }
-    case CLI_END: break;
+    case CLI_END:
+        break;
     }
     return -1;
 }
@@ -215,14 +223,24 @@ static void describe_default(const cli_option *option, char *text, size_t size)
         return;
     }
     switch (option->kind) {
-    case CLI_BOOL: snprintf(text, size, " (default: %s)", *(bool *)option->value ? "true" : "false"); break;
-    case CLI_INT: snprintf(text, size, " (default: %lld)", (long long)*(int64_t *)option->value); break;
-    case CLI_DOUBLE: snprintf(text, size, " (default: %g)", *(double *)option->value); break;
-    case CLI_CHOICE: snprintf(text, size, " (default: %s)", option->choices[*(int *)option->value]); break;
-    case CLI_TEXT:
-        if (*(const char **)option->value) snprintf(text, size, " (default: %s)", *(const char **)option->value);
+    case CLI_BOOL:
+        snprintf(text, size, " (default: %s)", *(bool *)option->value ? "true" : "false");
         break;
-    default: break;
+    case CLI_INT:
+        snprintf(text, size, " (default: %lld)", (long long)*(int64_t *)option->value);
+        break;
+    case CLI_DOUBLE:
+        snprintf(text, size, " (default: %g)", *(double *)option->value);
+        break;
+    case CLI_CHOICE:
+        snprintf(text, size, " (default: %s)", option->choices[*(int *)option->value]);
+        break;
+    case CLI_TEXT:
+        if (*(const char **)option->value)
+            snprintf(text, size, " (default: %s)", *(const char **)option->value);
+        break;
+    default:
+        break;
     }
 }
 
@@ -236,8 +254,8 @@ static void print_help(const cli_command *command, const cli_option *options)
         const bool takes = option->kind != CLI_FLAG;
         int length = option->letter ? snprintf(names, sizeof names, "  -%c, ", option->letter)
                                     : snprintf(names, sizeof names, "      ");
-        length += snprintf(names + length, sizeof names - (size_t)length, "--%s%s%s", option->name, takes ? " " : "",
-                           takes ? option->takes : "");
+        length += snprintf(names + length, sizeof names - (size_t)length, "--%s%s%s", option->name,
+                           takes ? " " : "", takes ? option->takes : "");
         describe_default(option, shown, sizeof shown);
         snprintf(help, sizeof help, "%s%s%s%s", option->text, option->kind == CLI_BOOL ? "; also --no-" : "",
                  option->kind == CLI_BOOL ? option->name : "", shown);
@@ -265,15 +283,18 @@ static int unknown_option(const cli_command *command, const struct option *table
     for (; table->name; table++) names[n++] = table->name;
     names[n] = NULL;
     char bare[MAX_WORD + 1];
-    snprintf(bare, sizeof bare, "%.*s", (int)strcspn(word + strspn(word, "-"), "="), word + strspn(word, "-"));
-    return cli_usage_error(command, "unknown option '%s'; did you mean '--%s'?", word, cli_nearest(bare, names));
+    snprintf(bare, sizeof bare, "%.*s", (int)strcspn(word + strspn(word, "-"), "="),
+             word + strspn(word, "-"));
+    return cli_usage_error(command, "unknown option '%s'; did you mean '--%s'?", word,
+                           cli_nearest(bare, names));
 }
 
 int cli_parse(const cli_command *command, const cli_option *options, int argc, char **argv,
               const char *positionals[CLI_MAX_POSITIONALS])
 {
     struct option table[2 * MAX_OPTIONS + 2] = {{0}};
-    char letters[2 * MAX_OPTIONS + 3] = "-:"; /* '-': positionals come in place; ':': tell a missing argument */
+    char letters[2 * MAX_OPTIONS + 3] =
+        "-:"; /* '-': positionals come in place; ':': tell a missing argument */
     int n_table = 0, n_letters = 2, n_positionals = 0;
     for (int i = 0; options[i].kind != CLI_END; i++) {
         const int argument = options[i].kind == CLI_FLAG ? no_argument : required_argument;

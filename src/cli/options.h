@@ -39,10 +39,10 @@ typedef struct cli_option {
     const char *name; /* without the dashes */
     char letter;      /* short form, or 0 */
     cli_kind kind;
-    void *value;        /* holds the default before parsing */
-    const char *takes;  /* the word for its argument in the help */
-    const char *text;   /* the help */
-    const char *shown_default; /* instead of the value, or NULL */
+    void *value;                /* holds the default before parsing */
+    const char *takes;          /* the word for its argument in the help */
+    const char *text;           /* the help */
+    const char *shown_default;  /* instead of the value, or NULL */
     const char *const *choices; /* CLI_CHOICE: NULL-terminated words */
     int64_t minimum, maximum;   /* CLI_INT; both 0 for no limits */
     bool *given;                /* set to true when the option appears, or NULL */
@@ -60,13 +60,14 @@ typedef struct cli_command {
 /* Whether this process may print before MPI is up: the launcher's rank 0, or no launcher at all. */
 bool cli_is_first(void);
 
-/* Parses argv[1..] by the table (ended by CLI_END). Returns -1 to go on, otherwise the exit code: 0 after --help, LS_E_USAGE
- * after an error, which has been printed on the first rank. */
+/* Parses argv[1..] by the table (ended by CLI_END). Returns -1 to go on, otherwise the exit code: 0 after
+ * --help, LS_E_USAGE after an error, which has been printed on the first rank. */
 int cli_parse(const cli_command *command, const cli_option *options, int argc, char **argv,
               const char *positionals[CLI_MAX_POSITIONALS]);
 
 /* Prints "lockstep COMMAND: message" and where the help is; returns LS_E_USAGE. Before MPI is up. */
-int cli_usage_error(const cli_command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int cli_usage_error(const cli_command *command, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* The word of a NULL-terminated list that is nearest to word by edits. */
 const char *cli_nearest(const char *word, const char *const *words);

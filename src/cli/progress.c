@@ -29,20 +29,21 @@ static void format_time(char *text, size_t size, double seconds)
 static void print_line(const ls_train_progress *p, const char *total, const char *step)
 {
     fprintf(stderr,
-            "Epoch %lld/%lld - %lld steps - %s - %s/step - loss: %.4f - binary_accuracy: %.4f - precision: %.4f - "
+            "Epoch %lld/%lld - %lld steps - %s - %s/step - loss: %.4f - binary_accuracy: %.4f - precision: "
+            "%.4f - "
             "recall: %.4f\n",
             (long long)p->epoch + 1, (long long)p->n_epochs, (long long)p->n_steps, total, step,
-            ls_metrics_loss(&p->metrics), ls_metrics_binary_accuracy(&p->metrics), ls_metrics_precision(&p->metrics),
-            ls_metrics_recall(&p->metrics));
+            ls_metrics_loss(&p->metrics), ls_metrics_binary_accuracy(&p->metrics),
+            ls_metrics_precision(&p->metrics), ls_metrics_recall(&p->metrics));
 }
 
 /* The bar gives way to the measures when the terminal is narrow. */
 static void print_bar(const ls_train_progress *p, const char *total, const char *step)
 {
     char head[TEXT_SIZE], tail[TEXT_SIZE];
-    const int head_length = snprintf(head, sizeof head, "%lld/%lld %*lld/%lld ", (long long)p->epoch + 1,
-                                     (long long)p->n_epochs, snprintf(NULL, 0, "%lld", (long long)p->n_steps),
-                                     (long long)p->step, (long long)p->n_steps);
+    const int head_length =
+        snprintf(head, sizeof head, "%lld/%lld %*lld/%lld ", (long long)p->epoch + 1, (long long)p->n_epochs,
+                 snprintf(NULL, 0, "%lld", (long long)p->n_steps), (long long)p->step, (long long)p->n_steps);
     const int tail_length =
         snprintf(tail, sizeof tail, " %s %s/step loss %.4f acc %.4f prec %.4f rec %.4f", total, step,
                  ls_metrics_loss(&p->metrics), ls_metrics_binary_accuracy(&p->metrics),
@@ -52,7 +53,8 @@ static void print_bar(const ls_train_progress *p, const char *total, const char 
     if (width < MIN_BAR_WIDTH) width = 0;
     const int filled = (int)(p->step * width / p->n_steps);
     char bar[4 * BAR_WIDTH + 1] = "";
-    for (int i = 0; i < width; i++) strcat(bar, i < filled ? (cli_utf8() ? "━" : "=") : (cli_utf8() ? "─" : "."));
+    for (int i = 0; i < width; i++)
+        strcat(bar, i < filled ? (cli_utf8() ? "━" : "=") : (cli_utf8() ? "─" : "."));
     /* \033[K clears what a longer line before left. */
     fprintf(stderr, "\r%s%s%s\033[K%s", head, bar, tail, p->step == p->n_steps ? "\n" : "");
     fflush(stderr);
@@ -63,9 +65,9 @@ void cli_progress(void *context, const ls_train_progress *p)
     const cli_progress_style style = *(const cli_progress_style *)context;
     char total[32], step[32];
     format_time(step, sizeof step, p->seconds / (double)p->step);
-    format_time(total, sizeof total, p->step == p->n_steps
-                                         ? p->seconds
-                                         : p->seconds / (double)p->step * (double)(p->n_steps - p->step));
+    format_time(total, sizeof total,
+                p->step == p->n_steps ? p->seconds
+                                      : p->seconds / (double)p->step * (double)(p->n_steps - p->step));
     if (style == CLI_PROGRESS_BAR) {
         print_bar(p, total, step);
     } else if (style == CLI_PROGRESS_LINES && p->step == p->n_steps) {

@@ -20,8 +20,9 @@ void cli_print_measures(const char *name, const ls_metrics *m)
 json_t *cli_measures_json(const ls_metrics *m)
 {
     const double loss = ls_metrics_loss(m);
-    return json_pack("{s:I, s:o, s:f, s:f, s:f, s:f, s:[[I,I],[I,I]]}", "samples", (json_int_t)m->n_samples, "loss",
-                     isfinite(loss) ? json_real(loss) : json_null(), "binary_accuracy", ls_metrics_binary_accuracy(m),
-                     "precision", ls_metrics_precision(m), "recall", ls_metrics_recall(m), "f1", ls_metrics_f1(m),
-                     "confusion_matrix", (json_int_t)m->tn, (json_int_t)m->fp, (json_int_t)m->fn, (json_int_t)m->tp);
+    return json_pack("{s:I, s:o, s:f, s:f, s:f, s:f, s:[[I,I],[I,I]]}", "samples", (json_int_t)m->n_samples,
+                     "loss", isfinite(loss) ? json_real(loss) : json_null(), "binary_accuracy",
+                     ls_metrics_binary_accuracy(m), "precision", ls_metrics_precision(m), "recall",
+                     ls_metrics_recall(m), "f1", ls_metrics_f1(m), "confusion_matrix", (json_int_t)m->tn,
+                     (json_int_t)m->fp, (json_int_t)m->fn, (json_int_t)m->tp);
 }

@@ -9,8 +9,8 @@
 /* The notebook's list of measures, with the confusion matrix in percent, on stdout. name: "train". */
 void cli_print_measures(const char *name, const ls_metrics *metrics);
 
-/* {"samples", "loss", "binary_accuracy", "precision", "recall", "f1", "confusion_matrix": [[tn, fp], [fn, tp]]}; a loss
- * that is not finite becomes null. The caller owns it. */
+/* {"samples", "loss", "binary_accuracy", "precision", "recall", "f1", "confusion_matrix": [[tn, fp], [fn,
+ * tp]]}; a loss that is not finite becomes null. The caller owns it. */
 json_t *cli_measures_json(const ls_metrics *metrics);
 
 #endif

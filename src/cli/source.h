@@ -6,10 +6,14 @@
 
 /* Rows of an option table: arrays other than the usual ones. x and y are const char * that start as NULL. */
 #define CLI_SOURCE_OPTIONS(x_value, y_value)                                                                 \
-    {"x", 0, CLI_TEXT, x_value, "[FILE:]/PATH",                                                              \
+    {"x",                                                                                                    \
+     0,                                                                                                      \
+     CLI_TEXT,                                                                                               \
+     x_value,                                                                                                \
+     "[FILE:]/PATH",                                                                                         \
      "array of the features, instead of X of the set; a table's field is /PATH:FIELD"},                      \
     {                                                                                                        \
-        "y", 0, CLI_TEXT, y_value, "[FILE:]/PATH", "array of the labels, instead of y of the set"           \
+        "y", 0, CLI_TEXT, y_value, "[FILE:]/PATH", "array of the labels, instead of y of the set"            \
     }
 
 /* For the end of the help. */

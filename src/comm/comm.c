@@ -36,8 +36,9 @@ static ls_status order_by_node(MPI_Comm *comm)
 /* Moves this process' place into memory that the other ranks of the node can read even when it is stopped. */
 static ls_status share_board(ls_session *session)
 {
-    LS_TRY(ls_mpi_check(MPI_Comm_split_type(session->comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &session->node),
-                        "MPI_Comm_split_type"));
+    LS_TRY(ls_mpi_check(
+        MPI_Comm_split_type(session->comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &session->node),
+        "MPI_Comm_split_type"));
     int local;
     MPI_Comm_rank(session->node, &local);
     MPI_Comm_size(session->node, &session->node_size);
@@ -46,10 +47,11 @@ static ls_status share_board(ls_session *session)
     void *base;
     MPI_Aint shared_size;
     int unit;
-    LS_TRY(ls_mpi_check(MPI_Win_allocate_shared(local == 0 ? (MPI_Aint)(size + sizeof(ls_place)) : 0, 1, MPI_INFO_NULL,
-                                                session->node, &base, &session->window),
+    LS_TRY(ls_mpi_check(MPI_Win_allocate_shared(local == 0 ? (MPI_Aint)(size + sizeof(ls_place)) : 0, 1,
+                                                MPI_INFO_NULL, session->node, &base, &session->window),
                         "MPI_Win_allocate_shared"));
-    LS_TRY(ls_mpi_check(MPI_Win_shared_query(session->window, 0, &shared_size, &unit, &base), "MPI_Win_shared_query"));
+    LS_TRY(ls_mpi_check(MPI_Win_shared_query(session->window, 0, &shared_size, &unit, &base),
+                        "MPI_Win_shared_query"));
     const uintptr_t aligned = ((uintptr_t)base + sizeof(ls_place) - 1) / sizeof(ls_place) * sizeof(ls_place);
     session->board = (ls_board *)aligned;
     if (local == 0) memset(session->board, 0, size);
@@ -141,7 +143,8 @@ ls_status ls_session_agree(ls_session *session, ls_status status)
     memset(&verdict, 0, sizeof verdict);
     verdict.status = status;
     strncpy(verdict.text, ls_error_message(), sizeof verdict.text - 1);
-    LS_TRY(ls_mpi_check(MPI_Bcast(&verdict, (int)sizeof verdict, MPI_BYTE, lowest, session->comm), "MPI_Bcast"));
+    LS_TRY(
+        ls_mpi_check(MPI_Bcast(&verdict, (int)sizeof verdict, MPI_BYTE, lowest, session->comm), "MPI_Bcast"));
     return ls_fail((ls_status)verdict.status, "%s", verdict.text);
 }
 

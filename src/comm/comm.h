@@ -21,7 +21,7 @@ struct ls_session {
     MPI_Comm comm; /* our own duplicate, errors returned, ranks ordered by (node, place on the node) */
     int rank;
     int size;
-    MPI_Comm node;     /* the ranks of this node, in the order of comm */
+    MPI_Comm node; /* the ranks of this node, in the order of comm */
     int node_size;
     int first_on_node; /* rank in comm of the node's first */
     MPI_Win window;    /* holds the board */
@@ -36,8 +36,8 @@ ls_status ls_mpi_check(int code, const char *call);
 /* Broadcasts n bytes from rank 0, in pieces below 2^31. Collective; n must agree on all ranks. */
 ls_status ls_broadcast(ls_session *session, void *data, size_t n);
 
-/* First item of part p when n items are split over parts: floor(p * n / parts), exact for all int64 n >= 0 and
- * 0 <= p <= parts. Part p holds [ls_split(n, parts, p), ls_split(n, parts, p + 1)). Local. */
+/* First item of part p when n items are split over parts: floor(p * n / parts), exact for all int64 n >= 0
+ * and 0 <= p <= parts. Part p holds [ls_split(n, parts, p), ls_split(n, parts, p + 1)). Local. */
 int64_t ls_split(int64_t n, int64_t parts, int64_t p);
 
 #endif

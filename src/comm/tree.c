@@ -136,8 +136,8 @@ static ls_status receive_message(ls_tree *tree, int from)
     ls_place_at(LS_AT_REDUCE, from);
     for (size_t at = 0; at < tree->layout.size; at += PIECE) {
         const size_t rest = tree->layout.size - at;
-        LS_TRY(ls_mpi_check(MPI_Recv(tree->received + at, (int)(rest < PIECE ? rest : PIECE), MPI_BYTE, from, TAG,
-                                     tree->session->comm, MPI_STATUS_IGNORE),
+        LS_TRY(ls_mpi_check(MPI_Recv(tree->received + at, (int)(rest < PIECE ? rest : PIECE), MPI_BYTE, from,
+                                     TAG, tree->session->comm, MPI_STATUS_IGNORE),
                             "MPI_Recv"));
     }
     return LS_OK;
@@ -152,17 +152,19 @@ static ls_status exchange_by_doubling(ls_tree *tree)
         for (size_t at = 0; at < tree->layout.size; at += PIECE) {
             const size_t rest = tree->layout.size - at;
             const int n = (int)(rest < PIECE ? rest : PIECE);
-            LS_TRY(ls_mpi_check(MPI_Sendrecv(tree->messages + at, n, MPI_BYTE, partner, TAG, tree->received + at, n,
-                                             MPI_BYTE, partner, TAG, tree->session->comm, MPI_STATUS_IGNORE),
-                                "MPI_Sendrecv"));
+            LS_TRY(
+                ls_mpi_check(MPI_Sendrecv(tree->messages + at, n, MPI_BYTE, partner, TAG, tree->received + at,
+                                          n, MPI_BYTE, partner, TAG, tree->session->comm, MPI_STATUS_IGNORE),
+                             "MPI_Sendrecv"));
         }
         ls_message_add(&tree->layout, tree->messages, tree->received);
     }
     return LS_OK;
 }
 
-/* Walks up the tree: at each level the owner of a right half sends its sum to the owner of the left half. Sums
- * travel to lower ranks only, so blocking calls cannot wait in a circle. Then the owner of leaf 0 broadcasts. */
+/* Walks up the tree: at each level the owner of a right half sends its sum to the owner of the left half.
+ * Sums travel to lower ranks only, so blocking calls cannot wait in a circle. Then the owner of leaf 0
+ * broadcasts. */
 static ls_status exchange_by_tree(ls_tree *tree)
 {
     const int n_ranks = tree->session->size;
@@ -176,7 +178,8 @@ static ls_status exchange_by_tree(ls_tree *tree)
         held[i].count = tree->subtrees[i].count;
         held[i].message = ls_tree_message(tree, i);
     }
-    /* Below, every held subtree has at least `half` leaves: a smaller one has grown or gone at an earlier level. */
+    /* Below, every held subtree has at least `half` leaves: a smaller one has grown or gone at an earlier
+     * level. */
     for (int64_t half = 1; half < tree->n_leaves; half *= 2) {
         int kept = 0;
         for (int i = 0; i < n_held; i++) {
@@ -188,7 +191,8 @@ static ls_status exchange_by_tree(ls_tree *tree)
                     ls_message_add(&tree->layout, held[kept - 1].message, held[i].message);
                     held[kept - 1].count = 2 * half;
                 } else {
-                    LS_TRY(send_message(tree, held[i].message, ls_tree_owner(tree->n_leaves, n_ranks, first - half)));
+                    LS_TRY(send_message(tree, held[i].message,
+                                        ls_tree_owner(tree->n_leaves, n_ranks, first - half)));
                 }
             } else {
                 if (i + 1 == n_held) { /* the right half begins on another rank */
@@ -242,8 +246,8 @@ static ls_status exchange_by_allreduce(ls_tree *tree)
     }
     memcpy(message, packed, (size_t)layout->n_reals * size);
     for (int64_t i = 0; i < layout->n_doubles + layout->n_ints; i++) {
-        const double value = single ? (double)((float *)packed)[layout->n_reals + i]
-                                    : ((double *)packed)[layout->n_reals + i];
+        const double value =
+            single ? (double)((float *)packed)[layout->n_reals + i] : ((double *)packed)[layout->n_reals + i];
         if (i < layout->n_doubles) {
             doubles[i] = value;
         } else {
@@ -259,9 +263,9 @@ ls_status ls_tree_reduce(ls_tree *tree, void **sum)
     *sum = tree->messages;
     if (n_ranks == 1) return LS_OK;
     const bool doubling = (n_ranks & (n_ranks - 1)) == 0 && n_ranks <= tree->n_leaves;
-    const ls_status status = tree->plain  ? exchange_by_allreduce(tree)
-                             : doubling ? exchange_by_doubling(tree)
-                                        : exchange_by_tree(tree);
+    const ls_status status = tree->plain ? exchange_by_allreduce(tree)
+                             : doubling  ? exchange_by_doubling(tree)
+                                         : exchange_by_tree(tree);
     ls_place_at(LS_AT_COMPUTE, -1);
     return status;
 }

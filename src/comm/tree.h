@@ -1,8 +1,9 @@
 /* Sums over shards in one fixed order, whatever the number of ranks.
  *
- * The shards 0 .. S-1 (S a power of two) are the leaves of a pairwise-adjacent binary tree: ((0+1)+(2+3))+... A rank
- * owns a contiguous range of leaves and computes the sum of every maximal subtree inside it; ls_tree_reduce does the
- * additions that cross ranks. Each addition has the same two operands on any number of ranks, hence the same bits. */
+ * The shards 0 .. S-1 (S a power of two) are the leaves of a pairwise-adjacent binary tree: ((0+1)+(2+3))+...
+ * A rank owns a contiguous range of leaves and computes the sum of every maximal subtree inside it;
+ * ls_tree_reduce does the additions that cross ranks. Each addition has the same two operands on any number
+ * of ranks, hence the same bits. */
 #ifndef LS_COMM_TREE_H
 #define LS_COMM_TREE_H
 
@@ -12,7 +13,8 @@
 #include "comm/comm.h"
 #include "lockstep/types.h"
 
-/* A message is what travels: real numbers of one dtype (gradient sums), doubles (loss sums), int64 (counts, flags). */
+/* A message is what travels: real numbers of one dtype (gradient sums), doubles (loss sums), int64 (counts,
+ * flags). */
 typedef struct ls_message_layout {
     ls_dtype dtype;
     int64_t n_reals;
@@ -46,14 +48,16 @@ typedef struct ls_subtree {
     int64_t count;
 } ls_subtree;
 
-/* The leaf where rank r of n_ranks begins is ls_split(n_leaves, n_ranks, r). This is the rank that owns a leaf. Local. */
+/* The leaf where rank r of n_ranks begins is ls_split(n_leaves, n_ranks, r). This is the rank that owns a
+ * leaf. Local. */
 int ls_tree_owner(int64_t n_leaves, int n_ranks, int64_t leaf);
 
 typedef struct ls_tree ls_tree;
 
-/* Prepares sums over n_leaves (a power of two) of messages of that layout. Ranks beyond n_leaves own no leaf and
- * still take part. plain leaves the order of the additions that cross ranks to MPI_Allreduce; then doubles and integers
- * are rounded to the layout's dtype on the way. Collective; the arguments must agree. The caller destroys *tree. */
+/* Prepares sums over n_leaves (a power of two) of messages of that layout. Ranks beyond n_leaves own no leaf
+ * and still take part. plain leaves the order of the additions that cross ranks to MPI_Allreduce; then
+ * doubles and integers are rounded to the layout's dtype on the way. Collective; the arguments must agree.
+ * The caller destroys *tree. */
 ls_status ls_tree_create(ls_session *session, const ls_message_layout *layout, int64_t n_leaves, bool plain,
                          ls_tree **tree);
 
@@ -66,8 +70,8 @@ int ls_tree_n_subtrees(const ls_tree *tree);
 ls_subtree ls_tree_subtree(const ls_tree *tree, int index);
 void *ls_tree_message(ls_tree *tree, int index);
 
-/* Adds everything up. *sum is the total on every rank, in memory of the tree, valid until the messages are filled
- * again. Collective. LS_E_MPI on failure. */
+/* Adds everything up. *sum is the total on every rank, in memory of the tree, valid until the messages are
+ * filled again. Collective. LS_E_MPI on failure. */
 ls_status ls_tree_reduce(ls_tree *tree, void **sum);
 
 #endif

@@ -20,10 +20,10 @@ const char *ls_version_text(void)
     mpi[strcspn(mpi, ",\n")] = 0;
     for (char *tab = mpi; (tab = strchr(tab, '\t')) != NULL;) *tab = ' ';
     H5get_libversion(&major, &minor, &release);
-    const char *blas = openblas_get_config          ? openblas_get_config()
-                       : bli_info_get_version_str   ? bli_info_get_version_str()
-                                                    : "unknown";
-    snprintf(text, sizeof text, "lockstep %s\nMPI:  %s\nHDF5: %u.%u.%u\nBLAS: %s", LOCKSTEP_VERSION, mpi, major, minor,
-             release, blas);
+    const char *blas = openblas_get_config        ? openblas_get_config()
+                       : bli_info_get_version_str ? bli_info_get_version_str()
+                                                  : "unknown";
+    snprintf(text, sizeof text, "lockstep %s\nMPI:  %s\nHDF5: %u.%u.%u\nBLAS: %s", LOCKSTEP_VERSION, mpi,
+             major, minor, release, blas);
     return text;
 }

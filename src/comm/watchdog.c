@@ -30,8 +30,8 @@ static double now(void)
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-/* One line about one rank of the node. A rank is stuck if its watchdog no longer beats (stopped, swapped out), or if it
- * rests in an operation that waits for nobody. */
+/* One line about one rank of the node. A rank is stuck if its watchdog no longer beats (stopped, swapped
+ * out), or if it rests in an operation that waits for nobody. */
 static int describe(char *text, size_t size, const ls_session *session, int local, double look)
 {
     const ls_place *place = &session->board->places[local];
@@ -43,8 +43,8 @@ static int describe(char *text, size_t size, const ls_session *session, int loca
     char whom[48] = "";
     if (ls_operation_waits(operation) && peer >= 0) snprintf(whom, sizeof whom, " for rank %d", peer);
     snprintf(text, size, "  rank %d: step %lld, %s%s%s%s\n", session->first_on_node + local,
-             (long long)atomic_load(&place->step), ls_operation_text(operation), whom, stuck ? "  <- STUCK" : "",
-             dead ? " (the process does not run)" : "");
+             (long long)atomic_load(&place->step), ls_operation_text(operation), whom,
+             stuck ? "  <- STUCK" : "", dead ? " (the process does not run)" : "");
     return stuck;
 }
 
@@ -55,9 +55,9 @@ static void report(const struct ls_watchdog *dog)
     gethostname(host, sizeof host - 1);
     char *text = malloc((MAX_LINES + 3) * LINE_SIZE);
     if (!text) return;
-    size_t used = (size_t)snprintf(text, LINE_SIZE,
-                                   "lockstep: no progress for %g s (--stall-timeout), ending the job; ranks on %s:\n",
-                                   dog->limit, host);
+    size_t used = (size_t)snprintf(
+        text, LINE_SIZE, "lockstep: no progress for %g s (--stall-timeout), ending the job; ranks on %s:\n",
+        dog->limit, host);
     int n_stuck = 0;
     for (int i = 0; i < session->node_size && i < MAX_LINES; i++) {
         n_stuck += describe(text + used, LINE_SIZE, session, i, dog->look);

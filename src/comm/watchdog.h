@@ -4,9 +4,10 @@
 
 #include "comm/comm.h"
 
-/* Starts it: when the pulse of this rank's place rests for seconds, the first such rank of the node prints the place of
- * every rank of the node to stderr, marks those that are stuck, and the process exits with LS_E_STALLED, which makes the
- * launcher end the job. seconds <= 0 starts nothing. LS_E_INTERNAL if there is no thread to be had. Local. */
+/* Starts it: when the pulse of this rank's place rests for seconds, the first such rank of the node prints
+ * the place of every rank of the node to stderr, marks those that are stuck, and the process exits with
+ * LS_E_STALLED, which makes the launcher end the job. seconds <= 0 starts nothing. LS_E_INTERNAL if there is
+ * no thread to be had. Local. */
 ls_status ls_watchdog_start(ls_session *session, double seconds);
 
 /* Stops it, if it runs. Local. */

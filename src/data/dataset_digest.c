@@ -44,7 +44,8 @@ static ls_status digest_blocks(ls_dataset *dataset, char digest[LS_DATASET_DIGES
     XXH3_state_t *state = NULL;
     ls_status status = ls_alloc(&x, (size_t)(rows * shape[1]), sizeof *x, "rows for the digest of the data");
     if (status == LS_OK) status = ls_alloc(&y, (size_t)rows, sizeof *y, "labels for the digest of the data");
-    if (status == LS_OK && !(state = XXH3_createState())) status = ls_fail(LS_E_MEMORY, "digest of the data: no memory");
+    if (status == LS_OK && !(state = XXH3_createState()))
+        status = ls_fail(LS_E_MEMORY, "digest of the data: no memory");
     if (status == LS_OK) status = ls_dataset_read_segments(dataset, LS_FLOAT64, segments, n_segments, x, y);
     if (status == LS_OK) {
         XXH3_128bits_reset(state);

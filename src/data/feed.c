@@ -23,8 +23,8 @@ static ls_status read_rows(ls_feed *feed, ls_dataset *dataset, ls_dtype dtype)
         int64_t n_segments;
         LS_TRY(ls_order_segments(feed->order, feed->first_shard + i, &segments, &n_segments));
         const size_t at = (size_t)feed->shard_begin[i] * feed->value_size;
-        const ls_status status = ls_dataset_read_segments(dataset, dtype, segments, n_segments,
-                                                          feed->x + at * (size_t)feed->n_features, feed->y + at);
+        const ls_status status = ls_dataset_read_segments(
+            dataset, dtype, segments, n_segments, feed->x + at * (size_t)feed->n_features, feed->y + at);
         ls_free(segments);
         LS_TRY(status);
     }
@@ -34,7 +34,8 @@ static ls_status read_rows(ls_feed *feed, ls_dataset *dataset, ls_dtype dtype)
 static ls_status prepare(ls_feed *feed, ls_dataset *dataset, ls_dtype dtype)
 {
     const ls_order *order = feed->order;
-    const size_t n_shards = (size_t)feed->n_shards, n_features = (size_t)feed->n_features, size = feed->value_size;
+    const size_t n_shards = (size_t)feed->n_shards, n_features = (size_t)feed->n_features,
+                 size = feed->value_size;
     LS_TRY(ls_alloc(&feed->shard_begin, n_shards + 1, sizeof *feed->shard_begin, "shards of a rank"));
     LS_TRY(ls_alloc(&feed->walks, n_shards, sizeof *feed->walks, "shards of a rank"));
     LS_TRY(ls_alloc(&feed->batch_rows, n_shards, sizeof *feed->batch_rows, "shards of a rank"));
@@ -95,7 +96,8 @@ void ls_feed_batch(ls_feed *feed, int64_t epoch, int64_t k, const void **x, cons
     char *to_x = feed->batch_x, *to_y = feed->batch_y;
     for (int64_t i = 0; i < feed->n_shards; i++) {
         const int64_t shard = feed->first_shard + i;
-        const int64_t begin = k * ls_order_share(order, 0, shard); /* only the last batch differs from the first */
+        const int64_t begin =
+            k * ls_order_share(order, 0, shard); /* only the last batch differs from the first */
         const int64_t rows = ls_order_share(order, k, shard);
         feed->batch_rows[i] = rows;
         for (int64_t position = begin; position < begin + rows; position++) {

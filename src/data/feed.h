@@ -1,4 +1,5 @@
-/* Hands the training loop its rank's part of each batch. The rows of the rank's shards are read once and kept. */
+/* Hands the training loop its rank's part of each batch. The rows of the rank's shards are read once and
+ * kept. */
 #ifndef LS_DATA_FEED_H
 #define LS_DATA_FEED_H
 
@@ -7,17 +8,17 @@
 typedef struct ls_feed ls_feed;
 
 /* Reads the rows of shards [first_shard, end_shard) of the order from dataset. order is borrowed until
- * ls_feed_destroy, dataset for the call. LS_E_INPUT, LS_E_MEMORY. Local: the caller shares the outcome. The caller
- * destroys *feed. */
+ * ls_feed_destroy, dataset for the call. LS_E_INPUT, LS_E_MEMORY. Local: the caller shares the outcome. The
+ * caller destroys *feed. */
 ls_status ls_feed_create(const ls_order *order, ls_dataset *dataset, ls_dtype dtype, int64_t first_shard,
                          int64_t end_shard, ls_feed **feed);
 
 /* Frees it; NULL is allowed. Local. */
 void ls_feed_destroy(ls_feed *feed);
 
-/* The rows of batch k of an epoch that belong to the feed's shards, one shard after the other: *x (rows x n_features,
- * row-major), *y (rows), of the feed's dtype, and *shard_rows, the rows of each of its shards. All belong to the
- * feed and hold until the next call. Local. */
+/* The rows of batch k of an epoch that belong to the feed's shards, one shard after the other: *x (rows x
+ * n_features, row-major), *y (rows), of the feed's dtype, and *shard_rows, the rows of each of its shards.
+ * All belong to the feed and hold until the next call. Local. */
 void ls_feed_batch(ls_feed *feed, int64_t epoch, int64_t k, const void **x, const void **y,
                    const int64_t **shard_rows);
 

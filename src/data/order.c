@@ -3,9 +3,10 @@
 #include "base/memory.h"
 
 enum {
-    BLOCK_BYTES = 64 * 1024,   /* a read worth its latency */
-    WINDOW_BYTES = 512 * 1024, /* small enough that all windows of a rank fit its memory, large enough to mix */
-    BLOCKS_PER_SHARD = 64,     /* small data: deal finely enough that every shard sees all of it */
+    BLOCK_BYTES = 64 * 1024, /* a read worth its latency */
+    WINDOW_BYTES =
+        512 * 1024,        /* small enough that all windows of a rank fit its memory, large enough to mix */
+    BLOCKS_PER_SHARD = 64, /* small data: deal finely enough that every shard sees all of it */
     MIN_WINDOW_ROWS = 256
 };
 
@@ -16,8 +17,8 @@ static int64_t power_of_two_below(int64_t n)
     return power;
 }
 
-void ls_order_init(ls_order *order, int64_t n_samples, int64_t n_features, int64_t batch_size, int64_t n_shards,
-                   bool shuffle, uint64_t seed)
+void ls_order_init(ls_order *order, int64_t n_samples, int64_t n_features, int64_t batch_size,
+                   int64_t n_shards, bool shuffle, uint64_t seed)
 {
     /* A nominal size, float64 for all: what is stored must not change the order. */
     const int64_t row_bytes = (n_features + 1) * (int64_t)sizeof(double);
@@ -30,7 +31,8 @@ void ls_order_init(ls_order *order, int64_t n_samples, int64_t n_features, int64
         .shuffle = shuffle,
     };
     int64_t block_rows = BLOCK_BYTES / row_bytes;
-    if (block_rows > n_samples / n_shards / BLOCKS_PER_SHARD) block_rows = n_samples / n_shards / BLOCKS_PER_SHARD;
+    if (block_rows > n_samples / n_shards / BLOCKS_PER_SHARD)
+        block_rows = n_samples / n_shards / BLOCKS_PER_SHARD;
     order->block_rows = power_of_two_below(block_rows < 1 ? 1 : block_rows);
     const int64_t window_rows = WINDOW_BYTES / row_bytes;
     order->window_rows = power_of_two_below(window_rows < MIN_WINDOW_ROWS ? MIN_WINDOW_ROWS : window_rows);
@@ -83,8 +85,8 @@ static ls_status segments_in_file_order(const ls_order *order, int64_t s, ls_seg
     return LS_OK;
 }
 
-/* Block at a position of the dealt sequence of rows: its number in the sequence and where it begins there. Only the
- * file's last block is short, so later blocks begin that much earlier. */
+/* Block at a position of the dealt sequence of rows: its number in the sequence and where it begins there.
+ * Only the file's last block is short, so later blocks begin that much earlier. */
 static int64_t block_at(const ls_order *order, int64_t position, int64_t *begin)
 {
     const int64_t missing = order->block_rows - order->short_block_rows;
@@ -156,9 +158,8 @@ int64_t ls_walk_row(ls_walk *walk, int64_t epoch, int64_t position)
         if (epoch != walk->epoch && whole_windows > 0)
             ls_bijection_init(&walk->windows, seed, LS_STREAM_WINDOWS, 0, (uint64_t)whole_windows);
         /* The short window stays last: only whole windows change places. */
-        const int64_t source = window < whole_windows
-                                   ? (int64_t)ls_bijection_apply(&walk->windows, (uint64_t)window)
-                                   : window;
+        const int64_t source =
+            window < whole_windows ? (int64_t)ls_bijection_apply(&walk->windows, (uint64_t)window) : window;
         const int64_t rest = walk->shard_rows - source * order->window_rows;
         const int64_t rows = rest < order->window_rows ? rest : order->window_rows;
         walk->epoch = epoch;

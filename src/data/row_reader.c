@@ -8,8 +8,8 @@ struct ls_row_reader {
     ls_dataset *dataset;
     ls_dtype dtype;
     int64_t end_row;
-    int64_t capacity;     /* rows */
-    int64_t first_row;    /* in the buffer */
+    int64_t capacity;  /* rows */
+    int64_t first_row; /* in the buffer */
     int64_t n_rows;
     char *x, *y;
 };
@@ -45,7 +45,8 @@ void ls_row_reader_destroy(ls_row_reader *reader)
     ls_free(reader);
 }
 
-ls_status ls_row_reader_get(ls_row_reader *reader, int64_t first_row, int64_t n_rows, const void **x, const void **y)
+ls_status ls_row_reader_get(ls_row_reader *reader, int64_t first_row, int64_t n_rows, const void **x,
+                            const void **y)
 {
     const size_t size = ls_dtype_size(reader->dtype);
     if (first_row < reader->first_row || first_row + n_rows > reader->first_row + reader->n_rows) {

@@ -6,16 +6,17 @@
 
 typedef struct ls_row_reader ls_row_reader;
 
-/* Prepares reading rows up to end_row of dataset (borrowed) in dtype, labels too if the set has them. At least min_rows
- * rows fit the buffer. LS_E_MEMORY. Local. The caller destroys *reader. */
+/* Prepares reading rows up to end_row of dataset (borrowed) in dtype, labels too if the set has them. At
+ * least min_rows rows fit the buffer. LS_E_MEMORY. Local. The caller destroys *reader. */
 ls_status ls_row_reader_create(ls_dataset *dataset, ls_dtype dtype, int64_t end_row, int64_t min_rows,
                                ls_row_reader **reader);
 
 /* Frees it; NULL is allowed. Local. */
 void ls_row_reader_destroy(ls_row_reader *reader);
 
-/* Rows [first_row, first_row + n_rows), n_rows <= min_rows, below end_row: *x (n_rows x n_features) and *y (n_rows, NULL
- * without labels) belong to the reader and hold until the next call. LS_E_INPUT. Local. */
-ls_status ls_row_reader_get(ls_row_reader *reader, int64_t first_row, int64_t n_rows, const void **x, const void **y);
+/* Rows [first_row, first_row + n_rows), n_rows <= min_rows, below end_row: *x (n_rows x n_features) and *y
+ * (n_rows, NULL without labels) belong to the reader and hold until the next call. LS_E_INPUT. Local. */
+ls_status ls_row_reader_get(ls_row_reader *reader, int64_t first_row, int64_t n_rows, const void **x,
+                            const void **y);
 
 #endif

@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-/* A name for the mathematical functions that the reference engine takes from the C library: its version, and which variant it
- * picks on this CPU. Equal names give equal bits. Local. */
+/* A name for the mathematical functions that the reference engine takes from the C library: its version, and
+ * which variant it picks on this CPU. Equal names give equal bits. Local. */
 void ls_arithmetic_name(char *text, size_t size);
 
 #endif

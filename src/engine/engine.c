@@ -32,7 +32,7 @@ void ls_engine_destroy(ls_engine *engine)
 ls_status ls_engine_check_features(const ls_model *model, const ls_dataset *dataset)
 {
     if (ls_dataset_n_features(dataset) == model->n_features) return LS_OK;
-    return ls_fail(LS_E_INPUT, "%s: has %lld features, but the model takes %lld: use the data or the model that fit",
-                   ls_dataset_x_name(dataset), (long long)ls_dataset_n_features(dataset),
-                   (long long)model->n_features);
+    return ls_fail(
+        LS_E_INPUT, "%s: has %lld features, but the model takes %lld: use the data or the model that fit",
+        ls_dataset_x_name(dataset), (long long)ls_dataset_n_features(dataset), (long long)model->n_features);
 }

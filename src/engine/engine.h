@@ -1,9 +1,9 @@
 /* The arithmetic of a model: gradient sums of shards, measures and predictions of rows.
  *
- * An engine is bound to one model and dtype. Every result is a function of the parameters and the rows alone, never of
- * the number of ranks: within a shard the sums run in an order that the engine fixes, across shards they follow the
- * pairwise-adjacent tree of comm/tree.h. Arrays x (rows x n_features, row-major) and y (rows) are of the model's dtype
- * and borrowed. All functions are local. */
+ * An engine is bound to one model and dtype. Every result is a function of the parameters and the rows alone,
+ * never of the number of ranks: within a shard the sums run in an order that the engine fixes, across shards
+ * they follow the pairwise-adjacent tree of comm/tree.h. Arrays x (rows x n_features, row-major) and y (rows)
+ * are of the model's dtype and borrowed. All functions are local. */
 #ifndef LS_ENGINE_ENGINE_H
 #define LS_ENGINE_ENGINE_H
 
@@ -12,9 +12,9 @@
 #include "lockstep/evaluate.h"
 #include "lockstep/model.h"
 
-/* Sections of a step's message. Reals: the gradient sum of each parameter, in the order of the model. Integers: counts
- * by the engine, then what a rank (not a shard) adds: whether a signal came, whether a checkpoint is due by the clock, and,
- * if the run compares weights, n_extra more. */
+/* Sections of a step's message. Reals: the gradient sum of each parameter, in the order of the model.
+ * Integers: counts by the engine, then what a rank (not a shard) adds: whether a signal came, whether a
+ * checkpoint is due by the clock, and, if the run compares weights, n_extra more. */
 enum { LS_STEP_LOSS, LS_STEP_DOUBLES };
 enum {
     LS_STEP_SAMPLES,
@@ -36,8 +36,8 @@ typedef struct ls_engine_kind {
     void (*destroy)(ls_engine *engine);
     /* Writes (not adds) the sums over the shards to message: shard i has shard_rows[i] rows (0 is allowed),
      * following those of shard i-1 in x and y; n_shards is a power of two. */
-    void (*gradient)(ls_engine *engine, const void *x, const void *y, const int64_t *shard_rows, int64_t n_shards,
-                     void *message);
+    void (*gradient)(ls_engine *engine, const void *x, const void *y, const int64_t *shard_rows,
+                     int64_t n_shards, void *message);
     /* Adds the measures of the rows to *metrics, in the order of the rows. */
     void (*measure)(ls_engine *engine, const void *x, const void *y, int64_t n_rows, ls_metrics *metrics);
     /* Writes the n_rows probabilities of class 1 to p, in the model's dtype. */
@@ -55,8 +55,8 @@ struct ls_engine {
 /* Plain scalar C: the oracle for every other engine. */
 extern const ls_engine_kind ls_engine_reference;
 
-/* Makes an engine for calls of at most max_shards shards, with messages that have n_extra integers more than LS_STEP_INTS,
- * which it sets to zero. The caller destroys *engine. LS_E_MEMORY. */
+/* Makes an engine for calls of at most max_shards shards, with messages that have n_extra integers more than
+ * LS_STEP_INTS, which it sets to zero. The caller destroys *engine. LS_E_MEMORY. */
 ls_status ls_engine_create(const ls_engine_kind *kind, const ls_model *model, int64_t max_shards, int n_extra,
                            ls_engine **engine);
 

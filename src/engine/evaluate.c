@@ -3,12 +3,13 @@
 #include "data/row_reader.h"
 #include "engine/engine.h"
 
-/* The rows are cut into this many leaves, and a leaf into pieces; both fix the order of the loss' additions, so
- * neither may depend on the number of ranks. More ranks than leaves would be idle. */
+/* The rows are cut into this many leaves, and a leaf into pieces; both fix the order of the loss' additions,
+ * so neither may depend on the number of ranks. More ranks than leaves would be idle. */
 enum { N_LEAVES = 1024, PIECE_ROWS = 1024 };
 
 /* The measures of rows [row, end), added in the order of the rows. */
-static ls_status measure_leaf(ls_engine *engine, ls_row_reader *reader, int64_t row, int64_t end, ls_metrics *metrics)
+static ls_status measure_leaf(ls_engine *engine, ls_row_reader *reader, int64_t row, int64_t end,
+                              ls_metrics *metrics)
 {
     for (int64_t rows; row < end; row += rows) {
         const void *x, *y;
@@ -28,7 +29,8 @@ static ls_status measure_subtree(ls_engine *engine, ls_row_reader *reader, int64
                             ls_split(n_samples, N_LEAVES, at.first + 1), metrics);
     ls_metrics right = {0};
     LS_TRY(measure_subtree(engine, reader, n_samples, (ls_subtree){at.first, at.count / 2}, metrics));
-    LS_TRY(measure_subtree(engine, reader, n_samples, (ls_subtree){at.first + at.count / 2, at.count / 2}, &right));
+    LS_TRY(measure_subtree(engine, reader, n_samples, (ls_subtree){at.first + at.count / 2, at.count / 2},
+                           &right));
     ls_metrics_add(metrics, &right);
     return LS_OK;
 }
@@ -41,8 +43,8 @@ static ls_status measure_own_rows(ls_engine *engine, ls_dataset *dataset, ls_tre
     const int64_t n_samples = ls_dataset_n_samples(dataset);
     const ls_subtree last = ls_tree_subtree(tree, n_subtrees - 1);
     ls_row_reader *reader;
-    LS_TRY(ls_row_reader_create(dataset, engine->model->dtype, ls_split(n_samples, N_LEAVES, last.first + last.count),
-                                PIECE_ROWS, &reader));
+    LS_TRY(ls_row_reader_create(dataset, engine->model->dtype,
+                                ls_split(n_samples, N_LEAVES, last.first + last.count), PIECE_ROWS, &reader));
     ls_status status = LS_OK;
     for (int i = 0; i < n_subtrees && status == LS_OK; i++) {
         ls_metrics metrics = {0};

@@ -19,7 +19,8 @@ static ls_status predict_own_rows(ls_session *session, ls_engine *engine, ls_dat
     uint8_t *classes = NULL;
     ls_row_reader *reader = NULL;
     ls_status status = ls_row_reader_create(dataset, engine->model->dtype, end, PIECE_ROWS, &reader);
-    if (status == LS_OK) status = ls_alloc(&p, PIECE_ROWS, ls_dtype_size(engine->model->dtype), "predictions");
+    if (status == LS_OK)
+        status = ls_alloc(&p, PIECE_ROWS, ls_dtype_size(engine->model->dtype), "predictions");
     if (status == LS_OK) status = ls_alloc(&classes, PIECE_ROWS, 1, "predicted classes");
     int64_t row = ls_split(n_samples, session->size, session->rank);
     for (int64_t rows; row < end && status == LS_OK; row += rows) {
@@ -41,24 +42,24 @@ static ls_status predict_own_rows(ls_session *session, ls_engine *engine, ls_dat
 }
 
 /* Declares the arrays of all sets; y_pred and class_array get their numbers. */
-static ls_status declare(ls_dataset_writer *writer, ls_dtype dtype, ls_dataset *const *sets, const char *const *names,
-                         int n_sets, int *y_pred, int *class_array)
+static ls_status declare(ls_dataset_writer *writer, ls_dtype dtype, ls_dataset *const *sets,
+                         const char *const *names, int n_sets, int *y_pred, int *class_array)
 {
     for (int i = 0; i < n_sets; i++) {
         char path[PATH_SIZE];
         const char *slash = names[i][0] ? "/" : "";
         const int64_t n_samples = ls_dataset_n_samples(sets[i]);
         snprintf(path, sizeof path, "%s%s/y_pred", slash, names[i]);
-        LS_TRY(ls_dataset_writer_add_array(writer, path, dtype == LS_FLOAT32 ? LS_FILE_FLOAT32 : LS_FILE_FLOAT64,
-                                           n_samples, 1, &y_pred[i]));
+        LS_TRY(ls_dataset_writer_add_array(
+            writer, path, dtype == LS_FLOAT32 ? LS_FILE_FLOAT32 : LS_FILE_FLOAT64, n_samples, 1, &y_pred[i]));
         snprintf(path, sizeof path, "%s%s/class", slash, names[i]);
         LS_TRY(ls_dataset_writer_add_array(writer, path, LS_FILE_UINT8, n_samples, 0, &class_array[i]));
     }
     return ls_dataset_writer_set_text(writer, "/", "lockstep_version", LOCKSTEP_VERSION);
 }
 
-ls_status ls_predict(ls_session *session, const ls_model *model, ls_dataset *const *sets, const char *const *names,
-                     int n_sets, const char *output)
+ls_status ls_predict(ls_session *session, const ls_model *model, ls_dataset *const *sets,
+                     const char *const *names, int n_sets, const char *output)
 {
     enum { MAX_SETS = 8 };
     int y_pred[MAX_SETS], class_array[MAX_SETS];

@@ -46,11 +46,11 @@ static ls_status reference_create(ls_engine *engine)
     return status;
 }
 
-#define REAL float
+#define REAL    float
 #define NAME(x) x##_float32
-#define TANH tanhf
-#define EXP expf
-#define LOG1P log1pf
+#define TANH    tanhf
+#define EXP     expf
+#define LOG1P   log1pf
 #include "engine/reference_template.h"
 #undef REAL
 #undef NAME
@@ -58,11 +58,11 @@ static ls_status reference_create(ls_engine *engine)
 #undef EXP
 #undef LOG1P
 
-#define REAL double
+#define REAL    double
 #define NAME(x) x##_float64
-#define TANH tanh
-#define EXP exp
-#define LOG1P log1p
+#define TANH    tanh
+#define EXP     exp
+#define LOG1P   log1p
 #include "engine/reference_template.h"
 #undef REAL
 #undef NAME
@@ -97,7 +97,8 @@ static void reference_gradient(ls_engine *engine, const void *x, const void *y, 
     }
 }
 
-static void reference_measure(ls_engine *engine, const void *x, const void *y, int64_t n_rows, ls_metrics *metrics)
+static void reference_measure(ls_engine *engine, const void *x, const void *y, int64_t n_rows,
+                              ls_metrics *metrics)
 {
     if (engine->model->dtype == LS_FLOAT32) {
         measure_float32(engine, x, y, n_rows, metrics);

@@ -1,12 +1,17 @@
-/* Body of the reference engine for one type. The including file defines REAL, NAME(x), TANH, EXP and LOG1P. */
+/* Body of the reference engine for one type. The including file defines REAL, NAME(x), TANH, EXP and LOG1P.
+ */
 
 static REAL NAME(activate)(ls_activation activation, REAL z)
 {
     switch (activation) {
-    case LS_TANH: return TANH(z);
-    case LS_RELU: return z > 0 ? z : 0;
-    case LS_SIGMOID: return 1 / (1 + EXP(-z));
-    case LS_LINEAR: break;
+    case LS_TANH:
+        return TANH(z);
+    case LS_RELU:
+        return z > 0 ? z : 0;
+    case LS_SIGMOID:
+        return 1 / (1 + EXP(-z));
+    case LS_LINEAR:
+        break;
     }
     return z;
 }
@@ -15,16 +20,20 @@ static REAL NAME(activate)(ls_activation activation, REAL z)
 static REAL NAME(derivative)(ls_activation activation, REAL a)
 {
     switch (activation) {
-    case LS_TANH: return 1 - a * a;
-    case LS_RELU: return a > 0 ? 1 : 0;
-    case LS_SIGMOID: return a * (1 - a);
-    case LS_LINEAR: break;
+    case LS_TANH:
+        return 1 - a * a;
+    case LS_RELU:
+        return a > 0 ? 1 : 0;
+    case LS_SIGMOID:
+        return a * (1 - a);
+    case LS_LINEAR:
+        break;
     }
     return 1;
 }
 
-/* Outputs of all layers for one sample, one layer after the other in state->activations; returns the last layer's
- * input sum, the logit z. kernel is [n_inputs][units] row-major. */
+/* Outputs of all layers for one sample, one layer after the other in state->activations; returns the last
+ * layer's input sum, the logit z. kernel is [n_inputs][units] row-major. */
 static REAL NAME(forward)(const ls_engine *engine, const REAL *x)
 {
     const reference_state *state = engine->state;
@@ -48,8 +57,8 @@ static REAL NAME(forward)(const ls_engine *engine, const REAL *x)
     return z;
 }
 
-/* Binary cross-entropy of label y from the logit: -y log p - (1-y) log(1-p) with p = sigmoid(z), in the form that
- * neither overflows nor cancels (TensorFlow's sigmoid_cross_entropy_with_logits). */
+/* Binary cross-entropy of label y from the logit: -y log p - (1-y) log(1-p) with p = sigmoid(z), in the form
+ * that neither overflows nor cancels (TensorFlow's sigmoid_cross_entropy_with_logits). */
 static REAL NAME(cross_entropy)(REAL z, REAL y)
 {
     const REAL magnitude = z < 0 ? -z : z;
@@ -67,8 +76,8 @@ static void NAME(count)(REAL p, REAL y, int64_t *tn, int64_t *fp, int64_t *fn, i
     }
 }
 
-/* Adds one sample's gradient to gradient (laid out as the parameters). forward has been called for x. With the
- * cross-entropy of a sigmoid the derivative by the logit is p - y; the rest is the chain rule. */
+/* Adds one sample's gradient to gradient (laid out as the parameters). forward has been called for x. With
+ * the cross-entropy of a sigmoid the derivative by the logit is p - y; the rest is the chain rule. */
 static void NAME(backward)(const ls_engine *engine, const REAL *x, REAL y, REAL *gradient)
 {
     const reference_state *state = engine->state;
@@ -82,9 +91,11 @@ static void NAME(backward)(const ls_engine *engine, const REAL *x, REAL y, REAL 
 
     for (const ls_layer *layer = last; layer >= model->layers; layer--) {
         const REAL *input = layer > model->layers ? output - layer->n_inputs : x;
-        REAL *kernel_gradient = gradient + layer->kernel_offset, *bias_gradient = gradient + layer->bias_offset;
+        REAL *kernel_gradient = gradient + layer->kernel_offset,
+             *bias_gradient = gradient + layer->bias_offset;
         for (int64_t i = 0; i < layer->n_inputs; i++)
-            for (int64_t j = 0; j < layer->units; j++) kernel_gradient[i * layer->units + j] += input[i] * delta[j];
+            for (int64_t j = 0; j < layer->units; j++)
+                kernel_gradient[i * layer->units + j] += input[i] * delta[j];
         for (int64_t j = 0; j < layer->units; j++) bias_gradient[j] += delta[j];
         if (layer == model->layers) break;
 
@@ -114,7 +125,8 @@ static void NAME(shard_gradient)(ls_engine *engine, const void *x_rows, const vo
     for (int64_t row = 0; row < n_rows; row++, x += model->n_features) {
         const REAL z = NAME(forward)(engine, x);
         *loss += (double)NAME(cross_entropy)(z, y[row]);
-        NAME(count)(*p, y[row], &counts[LS_STEP_TN], &counts[LS_STEP_FP], &counts[LS_STEP_FN], &counts[LS_STEP_TP]);
+        NAME(count)
+        (*p, y[row], &counts[LS_STEP_TN], &counts[LS_STEP_FP], &counts[LS_STEP_FN], &counts[LS_STEP_TP]);
         NAME(backward)(engine, x, y[row], message);
     }
     counts[LS_STEP_SAMPLES] += n_rows;
@@ -128,7 +140,8 @@ static void NAME(measure)(ls_engine *engine, const void *x_rows, const void *y_r
     for (int64_t row = 0; row < n_rows; row++, x += model->n_features) {
         const REAL z = NAME(forward)(engine, x);
         metrics->loss_sum += (double)NAME(cross_entropy)(z, y[row]);
-        NAME(count)(NAME(activate)(LS_SIGMOID, z), y[row], &metrics->tn, &metrics->fp, &metrics->fn, &metrics->tp);
+        NAME(count)
+        (NAME(activate)(LS_SIGMOID, z), y[row], &metrics->tn, &metrics->fp, &metrics->fn, &metrics->tp);
     }
     metrics->n_samples += n_rows;
 }

@@ -199,8 +199,8 @@ static ls_status parse_layer(const char *file, const json_t *layer, bool first, 
     if (strcmp(class_name, "InputLayer") == 0 && first)
         return parse_input_shapes(file, name, config, &keras->n_features);
     if (strcmp(class_name, "Dense") != 0)
-        return ls_fail(LS_E_INPUT, "%s: layer %s has the class %s: only Dense layers%s are supported", file, name,
-                       class_name,
+        return ls_fail(LS_E_INPUT, "%s: layer %s has the class %s: only Dense layers%s are supported", file,
+                       name, class_name,
                        strcmp(class_name, "Activation") == 0 ? " (with activation=... inside)" : "");
     LS_TRY(parse_dense(file, config, keras));
     /* Keras 3 also notes the shape that the layer was built for. */

@@ -556,7 +556,8 @@ static ls_status read_record(const reader *in, hid_t root, char **record)
     return status;
 }
 
-static ls_status read_root(const reader *in, hid_t root, ls_model **model, ls_training_config *config, char **record)
+static ls_status read_root(const reader *in, hid_t root, ls_model **model, ls_training_config *config,
+                           char **record)
 {
     ls_keras_model *keras = NULL;
     LS_TRY(read_keras_model(in, root, &keras));
@@ -834,8 +835,8 @@ static ls_status put_record(hid_t root, const char *record)
     return status;
 }
 
-ls_status ls_keras_h5_write(const ls_model *model, const ls_training_config *config, const char *record, void **image,
-                            size_t *size)
+ls_status ls_keras_h5_write(const ls_model *model, const ls_training_config *config, const char *record,
+                            void **image, size_t *size)
 {
     *image = NULL;
     ls_hdf5_begin();

@@ -143,5 +143,6 @@ ls_status ls_model_load(ls_session *session, const char *path, ls_model **model,
 ls_status ls_model_save(ls_session *session, const ls_model *model, const ls_training_config *config,
                         const char *path)
 {
-    return ls_session_agree(session, session->rank == 0 ? ls_model_file_write(model, config, NULL, path) : LS_OK);
+    return ls_session_agree(session,
+                            session->rank == 0 ? ls_model_file_write(model, config, NULL, path) : LS_OK);
 }

@@ -22,12 +22,14 @@ void ls_permutation(uint64_t seed, ls_stream stream, uint32_t instance, uint32_t
     }
 }
 
-void ls_bijection_init(ls_bijection *bijection, uint64_t seed, ls_stream stream, uint32_t instance, uint64_t n)
+void ls_bijection_init(ls_bijection *bijection, uint64_t seed, ls_stream stream, uint32_t instance,
+                       uint64_t n)
 {
     bijection->n = n;
     /* At least 8 bits: a network over fewer mixes badly. */
     bijection->half_bits = 4;
-    while (bijection->half_bits < 31 && (UINT64_C(1) << (2 * bijection->half_bits)) < n) bijection->half_bits++;
+    while (bijection->half_bits < 31 && (UINT64_C(1) << (2 * bijection->half_bits)) < n)
+        bijection->half_bits++;
     for (int round = 0; round < LS_BIJECTION_ROUNDS; round++) {
         uint32_t words[4];
         ls_philox(seed, stream, instance, (uint64_t)round, words);
@@ -35,7 +37,8 @@ void ls_bijection_init(ls_bijection *bijection, uint64_t seed, ls_stream stream,
     }
 }
 
-/* Mixes one half with a round key: the finalizer of MurmurHash3, whose output bits all depend on all input bits. */
+/* Mixes one half with a round key: the finalizer of MurmurHash3, whose output bits all depend on all input
+ * bits. */
 static uint64_t mix(uint64_t value, uint64_t key)
 {
     value = (value ^ key) * UINT64_C(0xff51afd7ed558ccd);

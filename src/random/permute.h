@@ -6,12 +6,12 @@
 
 #include "random/philox.h"
 
-/* Fills order with a uniformly random permutation of 0 .. n-1 (Fisher-Yates with unbiased bounds), a function of
- * (seed, stream, instance, n). n < 2^32; order belongs to the caller. Local. */
+/* Fills order with a uniformly random permutation of 0 .. n-1 (Fisher-Yates with unbiased bounds), a function
+ * of (seed, stream, instance, n). n < 2^32; order belongs to the caller. Local. */
 void ls_permutation(uint64_t seed, ls_stream stream, uint32_t instance, uint32_t n, uint32_t *order);
 
-/* A permutation of [0, n) that is never stored: a Feistel network on the next even power of two, walked along its
- * cycle until it lands inside (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002). */
+/* A permutation of [0, n) that is never stored: a Feistel network on the next even power of two, walked along
+ * its cycle until it lands inside (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002). */
 enum { LS_BIJECTION_ROUNDS = 8 };
 
 typedef struct ls_bijection {
@@ -21,7 +21,8 @@ typedef struct ls_bijection {
 } ls_bijection;
 
 /* Prepares the permutation of (seed, stream, instance, n), 1 <= n <= 2^62. Local. */
-void ls_bijection_init(ls_bijection *bijection, uint64_t seed, ls_stream stream, uint32_t instance, uint64_t n);
+void ls_bijection_init(ls_bijection *bijection, uint64_t seed, ls_stream stream, uint32_t instance,
+                       uint64_t n);
 
 /* The image of i, and the number whose image is i; i < n. Local. */
 uint64_t ls_bijection_apply(const ls_bijection *bijection, uint64_t i);

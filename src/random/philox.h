@@ -1,12 +1,12 @@
-/* Philox4x32-10, the counter-based generator of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy
- * as 1, 2, 3" (SC 2011): 128 random bits as a pure function of a 64-bit key and a 128-bit counter. */
+/* Philox4x32-10, the counter-based generator of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as
+ * easy as 1, 2, 3" (SC 2011): 128 random bits as a pure function of a 64-bit key and a 128-bit counter. */
 #ifndef LS_RANDOM_PHILOX_H
 #define LS_RANDOM_PHILOX_H
 
 #include <stdint.h>
 
-/* What the random numbers are for: different purposes never share a counter. The numbers are part of what a seed
- * means, so they are never reused or renumbered. */
+/* What the random numbers are for: different purposes never share a counter. The numbers are part of what a
+ * seed means, so they are never reused or renumbered. */
 typedef enum ls_stream {
     LS_STREAM_WEIGHTS = 1, /* initial weights: index = parameter */
     LS_STREAM_DEAL = 2,    /* which block of rows goes where: index = round of the bijection */
@@ -18,8 +18,8 @@ typedef enum ls_stream {
 /* The bare function: 10 rounds over counter with key, into out. Local. */
 void ls_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 
-/* 128 bits for (seed, stream, instance, index); instance tells apart several sequences of one stream (an epoch's, a
- * shard's) and lies below 2^32. Local. */
+/* 128 bits for (seed, stream, instance, index); instance tells apart several sequences of one stream (an
+ * epoch's, a shard's) and lies below 2^32. Local. */
 void ls_philox(uint64_t seed, ls_stream stream, uint32_t instance, uint64_t index, uint32_t out[4]);
 
 /* A uniform number in [0, 1) with 53 random bits from two words. Local. */

@@ -63,20 +63,23 @@ static ls_status prepare(const char *directory, bool fresh)
 {
     struct stat found;
     if (mkdir(directory, 0777) != 0 && errno != EEXIST)
-        return ls_fail(LS_E_OUTPUT, "%s: cannot make the checkpoint directory: %s", directory, strerror(errno));
+        return ls_fail(LS_E_OUTPUT, "%s: cannot make the checkpoint directory: %s", directory,
+                       strerror(errno));
     if (stat(directory, &found) != 0 || !S_ISDIR(found.st_mode))
         return ls_fail(LS_E_OUTPUT, "%s: is not a directory: --checkpoint-dir needs one", directory);
     if (access(directory, W_OK | X_OK) != 0)
-        return ls_fail(LS_E_OUTPUT, "%s: cannot write in the checkpoint directory: %s", directory, strerror(errno));
+        return ls_fail(LS_E_OUTPUT, "%s: cannot write in the checkpoint directory: %s", directory,
+                       strerror(errno));
     listing present;
     LS_TRY(list(directory, is_checkpoint, &present));
     const int n_present = present.n;
     free_listing(&present);
     if (fresh && n_present > 0)
-        return ls_fail(LS_E_USAGE,
-                       "%s: holds %d checkpoints of an earlier run: go on from them with --resume, or give another "
-                       "directory",
-                       directory, n_present);
+        return ls_fail(
+            LS_E_USAGE,
+            "%s: holds %d checkpoints of an earlier run: go on from them with --resume, or give another "
+            "directory",
+            directory, n_present);
     LS_TRY(list(directory, is_leftover, &present));
     ls_status status = LS_OK;
     for (int i = 0; i < present.n && status == LS_OK; i++) {
@@ -93,8 +96,8 @@ ls_status ls_checkpoint_prepare(ls_session *session, const char *directory, bool
     return ls_session_agree(session, session->rank == 0 ? prepare(directory, fresh) : LS_OK);
 }
 
-static ls_status write_and_prune(const char *directory, int64_t keep, const ls_model *model, double learning_rate,
-                                 int64_t iterations, const char *record)
+static ls_status write_and_prune(const char *directory, int64_t keep, const ls_model *model,
+                                 double learning_rate, int64_t iterations, const char *record)
 {
     char name[NAME_SIZE + 16], path[PATH_SIZE];
     const ls_training_config config = {.learning_rate = learning_rate, .iterations = iterations};
@@ -113,8 +116,9 @@ ls_status ls_checkpoint_write(ls_session *session, const char *directory, int64_
                               double learning_rate, int64_t iterations, const char *record)
 {
     ls_place_at(LS_AT_CHECKPOINT, -1);
-    const ls_status status =
-        session->rank == 0 ? write_and_prune(directory, keep, model, learning_rate, iterations, record) : LS_OK;
+    const ls_status status = session->rank == 0
+                                 ? write_and_prune(directory, keep, model, learning_rate, iterations, record)
+                                 : LS_OK;
     return ls_session_agree(session, status);
 }
 
@@ -126,12 +130,13 @@ static ls_status same_layers(const char *path, const ls_model *found, const ls_m
         same = found->layers[i].units == model->layers[i].units &&
                found->layers[i].activation == model->layers[i].activation;
     if (same) return LS_OK;
-    return ls_fail(LS_E_USAGE,
-                   "%s: holds another model (%s, %lld features, %lld layers, %lld parameters) than this run's (%s, %lld "
-                   "features, %lld layers, %lld parameters): resume with the same --hidden, --activation and --dtype",
-                   path, ls_dtype_name(found->dtype), (long long)found->n_features, (long long)found->n_layers,
-                   (long long)found->n_parameters, ls_dtype_name(model->dtype), (long long)model->n_features,
-                   (long long)model->n_layers, (long long)model->n_parameters);
+    return ls_fail(
+        LS_E_USAGE,
+        "%s: holds another model (%s, %lld features, %lld layers, %lld parameters) than this run's (%s, %lld "
+        "features, %lld layers, %lld parameters): resume with the same --hidden, --activation and --dtype",
+        path, ls_dtype_name(found->dtype), (long long)found->n_features, (long long)found->n_layers,
+        (long long)found->n_parameters, ls_dtype_name(model->dtype), (long long)model->n_features,
+        (long long)model->n_layers, (long long)model->n_parameters);
 }
 
 static void notice(const ls_train_observer *observer, const char *text)
@@ -139,8 +144,8 @@ static void notice(const ls_train_observer *observer, const char *text)
     if (observer && observer->notice) observer->notice(observer->context, text);
 }
 
-static ls_status read_newest(const char *directory, ls_model *model, const ls_train_observer *observer, char **text,
-                             char *path)
+static ls_status read_newest(const char *directory, ls_model *model, const ls_train_observer *observer,
+                             char **text, char *path)
 {
     listing present;
     LS_TRY(list(directory, is_checkpoint, &present));
@@ -161,7 +166,8 @@ static ls_status read_newest(const char *directory, ls_model *model, const ls_tr
     if (!found) return status;
     status = same_layers(path, found, model);
     if (status == LS_OK)
-        memcpy(model->parameters, found->parameters, (size_t)model->n_parameters * ls_dtype_size(model->dtype));
+        memcpy(model->parameters, found->parameters,
+               (size_t)model->n_parameters * ls_dtype_size(model->dtype));
     ls_model_free(found);
     return status;
 }

@@ -5,21 +5,22 @@
 #include "lockstep/train.h"
 #include "train/record.h"
 
-/* Writes the checkpoint of a run that has done iterations steps in all into directory (made if it does not exist), then
- * removes the oldest ones beyond the newest keep. Each file appears whole or not at all, and none is removed before its
- * successor is safe on disk. Rank 0 writes. Collective; arguments must agree. LS_E_OUTPUT. */
+/* Writes the checkpoint of a run that has done iterations steps in all into directory (made if it does not
+ * exist), then removes the oldest ones beyond the newest keep. Each file appears whole or not at all, and
+ * none is removed before its successor is safe on disk. Rank 0 writes. Collective; arguments must agree.
+ * LS_E_OUTPUT. */
 ls_status ls_checkpoint_write(ls_session *session, const char *directory, int64_t keep, const ls_model *model,
                               double learning_rate, int64_t iterations, const char *record);
 
-/* The newest complete checkpoint of directory: its parameters go into model, whose layers and dtype must be the same, its
- * record into *text, for the caller to ls_free; name (size bytes) gets its path. *text is NULL if there is none. A damaged
- * file is told to the observer and passed over for the one before it; if none is left undamaged, LS_E_INPUT. Rank 0 reads.
- * Collective; arguments must agree. */
+/* The newest complete checkpoint of directory: its parameters go into model, whose layers and dtype must be
+ * the same, its record into *text, for the caller to ls_free; name (size bytes) gets its path. *text is NULL
+ * if there is none. A damaged file is told to the observer and passed over for the one before it; if none is
+ * left undamaged, LS_E_INPUT. Rank 0 reads. Collective; arguments must agree. */
 ls_status ls_checkpoint_read_newest(ls_session *session, const char *directory, ls_model *model,
                                     const ls_train_observer *observer, char **text, char *name, size_t size);
 
-/* Prepares the directory for a run: makes it, removes what a killed run left half written. If fresh, LS_E_USAGE if it holds
- * checkpoints, which would mix with those to come. Collective. LS_E_OUTPUT. */
+/* Prepares the directory for a run: makes it, removes what a killed run left half written. If fresh,
+ * LS_E_USAGE if it holds checkpoints, which would mix with those to come. Collective. LS_E_OUTPUT. */
 ls_status ls_checkpoint_prepare(ls_session *session, const char *directory, bool fresh);
 
 #endif

@@ -28,7 +28,8 @@ ls_status ls_history_append(ls_session *session, ls_history *history, const ls_e
     const int64_t capacity = ls_history_capacity(n + 1);
     if (n == 0 || capacity > ls_history_capacity(n)) {
         ls_epoch_record *epochs;
-        LS_TRY(ls_session_agree(session, ls_alloc(&epochs, (size_t)capacity, sizeof *epochs, "training history")));
+        LS_TRY(ls_session_agree(session,
+                                ls_alloc(&epochs, (size_t)capacity, sizeof *epochs, "training history")));
         if (n > 0) memcpy(epochs, history->epochs, (size_t)n * sizeof *epochs);
         ls_free(history->epochs);
         history->epochs = epochs;
@@ -49,9 +50,10 @@ static ls_status write_lines(ls_output_file *file, const ls_history *history)
         char line[256], times[64] = ",";
         if (!isnan(record->seconds))
             snprintf(times, sizeof times, "%.6f,%.1f", record->seconds, record->samples_per_second);
-        const int length = snprintf(line, sizeof line, "%lld,%.17g,%.17g,%.17g,%.17g,%.17g,%s\n",
-                                    (long long)record->epoch, ls_metrics_binary_accuracy(&record->metrics), loss, loss,
-                                    ls_metrics_precision(&record->metrics), ls_metrics_recall(&record->metrics), times);
+        const int length =
+            snprintf(line, sizeof line, "%lld,%.17g,%.17g,%.17g,%.17g,%.17g,%s\n", (long long)record->epoch,
+                     ls_metrics_binary_accuracy(&record->metrics), loss, loss,
+                     ls_metrics_precision(&record->metrics), ls_metrics_recall(&record->metrics), times);
         LS_TRY(ls_output_file_write(file, line, (size_t)length));
     }
     return LS_OK;

@@ -12,8 +12,8 @@ enum { FORMAT = 1 };
 /* [loss_sum, n_samples, tn, fp, fn, tp] */
 static json_t *metrics_json(const ls_metrics *m)
 {
-    return json_pack("[f, I, I, I, I, I]", m->loss_sum, (json_int_t)m->n_samples, (json_int_t)m->tn, (json_int_t)m->fp,
-                     (json_int_t)m->fn, (json_int_t)m->tp);
+    return json_pack("[f, I, I, I, I, I]", m->loss_sum, (json_int_t)m->n_samples, (json_int_t)m->tn,
+                     (json_int_t)m->fp, (json_int_t)m->fn, (json_int_t)m->tp);
 }
 
 static bool parse_metrics(json_t *json, ls_metrics *m)
@@ -27,15 +27,16 @@ static bool parse_metrics(json_t *json, ls_metrics *m)
     return m->n_samples >= 0 && m->tn >= 0 && m->fp >= 0 && m->fn >= 0 && m->tp >= 0;
 }
 
-ls_status ls_record_format(json_t *settings, const ls_position *position, const ls_history *history, char **text)
+ls_status ls_record_format(json_t *settings, const ls_position *position, const ls_history *history,
+                           char **text)
 {
     *text = NULL;
     json_t *epochs = json_array();
     for (int64_t i = 0; i < history->n_epochs; i++)
         json_array_append_new(epochs, metrics_json(&history->epochs[i].metrics));
-    json_t *root = json_pack("{s:i, s:O, s:I, s:I, s:o, s:o}", "format", FORMAT, "settings", settings, "epoch",
-                             (json_int_t)position->epoch, "step", (json_int_t)position->step, "metrics",
-                             metrics_json(&position->metrics), "history", epochs);
+    json_t *root = json_pack("{s:i, s:O, s:I, s:I, s:o, s:o}", "format", FORMAT, "settings", settings,
+                             "epoch", (json_int_t)position->epoch, "step", (json_int_t)position->step,
+                             "metrics", metrics_json(&position->metrics), "history", epochs);
     char *dump = root ? json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     json_decref(root);
     if (!dump) return ls_fail(LS_E_MEMORY, "record of the training: no memory");
@@ -57,8 +58,9 @@ static ls_status compare_settings(const char *file, json_t *stored, json_t *now)
         if (then && json_equal(then, value)) continue;
         char *a = then ? json_dumps(then, JSON_ENCODE_ANY) : NULL, *b = json_dumps(value, JSON_ENCODE_ANY);
         const ls_status status =
-            ls_fail(LS_E_USAGE, "%s: %s was %s when the run began and is %s now: resume with the same, or start anew "
-                                "in another checkpoint directory",
+            ls_fail(LS_E_USAGE,
+                    "%s: %s was %s when the run began and is %s now: resume with the same, or start anew "
+                    "in another checkpoint directory",
                     file, key, a ? a : "not known", b ? b : "unknown");
         free(a);
         free(b);
@@ -88,8 +90,9 @@ ls_status ls_record_parse(const char *file, const char *text, json_t *settings, 
     json_t *root = json_loads(text, 0, &error), *stored, *metrics, *epochs;
     json_int_t format = 0, epoch = -1, step = -1;
     ls_status status = LS_E_INPUT;
-    if (root && json_unpack(root, "{s:I, s:o, s:I, s:I, s:o, s:o}", "format", &format, "settings", &stored, "epoch",
-                            &epoch, "step", &step, "metrics", &metrics, "history", &epochs) == 0 &&
+    if (root &&
+        json_unpack(root, "{s:I, s:o, s:I, s:I, s:o, s:o}", "format", &format, "settings", &stored, "epoch",
+                    &epoch, "step", &step, "metrics", &metrics, "history", &epochs) == 0 &&
         format == FORMAT && json_is_object(stored) && json_is_array(epochs) && epoch >= 0 && step >= 0 &&
         parse_metrics(metrics, &position->metrics) && (json_int_t)json_array_size(epochs) == epoch) {
         position->epoch = epoch;
@@ -97,11 +100,13 @@ ls_status ls_record_parse(const char *file, const char *text, json_t *settings, 
         status = compare_settings(file, stored, settings);
         if (status == LS_OK) {
             status = parse_history(epochs, history);
-            if (status == LS_E_INPUT) status = ls_fail(LS_E_INPUT, "%s: its record of the training is damaged", file);
+            if (status == LS_E_INPUT)
+                status = ls_fail(LS_E_INPUT, "%s: its record of the training is damaged", file);
         }
     } else {
-        status = ls_fail(LS_E_INPUT, "%s: its record of the training cannot be understood: it was written by another "
-                                     "version, or is no checkpoint",
+        status = ls_fail(LS_E_INPUT,
+                         "%s: its record of the training cannot be understood: it was written by another "
+                         "version, or is no checkpoint",
                          file);
     }
     json_decref(root);

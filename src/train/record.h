@@ -13,13 +13,15 @@ typedef struct ls_position {
     ls_metrics metrics; /* of these steps */
 } ls_position;
 
-/* The text of a run: settings is what must not change on the way (any JSON object), position and history how far it is.
- * Numbers come back exactly. No times, so that equal runs have equal texts. The caller frees *text with ls_free. Local. */
-ls_status ls_record_format(json_t *settings, const ls_position *position, const ls_history *history, char **text);
+/* The text of a run: settings is what must not change on the way (any JSON object), position and history how
+ * far it is. Numbers come back exactly. No times, so that equal runs have equal texts. The caller frees *text
+ * with ls_free. Local. */
+ls_status ls_record_format(json_t *settings, const ls_position *position, const ls_history *history,
+                           char **text);
 
-/* Reads such a text. LS_E_INPUT, naming file, if it is not one, or if it was made with settings other than these; the
- * message names the differing one with both values. *position and *history (epochs by ls_alloc, seconds NaN) are filled.
- * Local. */
+/* Reads such a text. LS_E_INPUT, naming file, if it is not one, or if it was made with settings other than
+ * these; the message names the differing one with both values. *position and *history (epochs by ls_alloc,
+ * seconds NaN) are filled. Local. */
 ls_status ls_record_parse(const char *file, const char *text, json_t *settings, ls_position *position,
                           ls_history *history);
 

@@ -25,7 +25,7 @@
 
 enum {
     MAX_DEFAULT_SHARDS = 64,
-    SHARD_SAMPLES = 64,    /* shorter shards cost a GEMM too much */
+    SHARD_SAMPLES = 64,     /* shorter shards cost a GEMM too much */
     MIN_DEFAULT_SHARDS = 8, /* so many ranks can always share a batch of that many samples */
     EXACT_FLOAT32 = 1 << 24,
     PATH_SIZE = 4096
@@ -60,32 +60,40 @@ static ls_status check_options(const ls_session *session, const ls_model *model,
     if (options->epochs < 1)
         return ls_fail(LS_E_USAGE, "epochs is %lld: it must be at least 1", (long long)options->epochs);
     if (options->batch_size < 1)
-        return ls_fail(LS_E_USAGE, "batch_size is %lld: it must be at least 1", (long long)options->batch_size);
+        return ls_fail(LS_E_USAGE, "batch_size is %lld: it must be at least 1",
+                       (long long)options->batch_size);
     if (!isfinite(options->learning_rate) || options->learning_rate <= 0)
-        return ls_fail(LS_E_USAGE, "learning_rate is %g: it must be a positive number", options->learning_rate);
+        return ls_fail(LS_E_USAGE, "learning_rate is %g: it must be a positive number",
+                       options->learning_rate);
     if (n_shards < 1 || (n_shards & (n_shards - 1)))
         return ls_fail(LS_E_USAGE, "shards is %lld: it must be a power of two", (long long)n_shards);
     if (options->checkpoint_keep < 1)
-        return ls_fail(LS_E_USAGE, "checkpoint_keep is %lld: it must be at least 1", (long long)options->checkpoint_keep);
+        return ls_fail(LS_E_USAGE, "checkpoint_keep is %lld: it must be at least 1",
+                       (long long)options->checkpoint_keep);
     if (options->resume && !options->checkpoint_dir)
         return ls_fail(LS_E_USAGE, "resume needs checkpoint_dir, the directory to resume from");
-    if (options->reduction == LS_REDUCTION_MPI && model->dtype == LS_FLOAT32 && options->batch_size >= EXACT_FLOAT32)
-        return ls_fail(LS_E_USAGE, "batch_size is %lld: with the mpi reduction and float32, counts are exact below %d only",
-                       (long long)options->batch_size, EXACT_FLOAT32);
+    if (options->reduction == LS_REDUCTION_MPI && model->dtype == LS_FLOAT32 &&
+        options->batch_size >= EXACT_FLOAT32)
+        return ls_fail(
+            LS_E_USAGE,
+            "batch_size is %lld: with the mpi reduction and float32, counts are exact below %d only",
+            (long long)options->batch_size, EXACT_FLOAT32);
     LS_TRY(ls_engine_check_features(model, dataset));
     if (n_ranks > n_samples)
         return ls_fail(LS_E_USAGE, "%s: has %lld rows, fewer than the %d ranks: start at most %lld ranks",
                        ls_dataset_x_name(dataset), (long long)n_samples, n_ranks, (long long)n_samples);
     if (n_ranks > options->batch_size)
-        return ls_fail(LS_E_USAGE,
-                       "batch_size is %lld, fewer samples than the %d ranks: start at most %lld ranks or use a larger "
-                       "batch_size",
-                       (long long)options->batch_size, n_ranks, (long long)options->batch_size);
+        return ls_fail(
+            LS_E_USAGE,
+            "batch_size is %lld, fewer samples than the %d ranks: start at most %lld ranks or use a larger "
+            "batch_size",
+            (long long)options->batch_size, n_ranks, (long long)options->batch_size);
     if (n_ranks > n_shards)
-        return ls_fail(LS_E_USAGE,
-                       "a batch of %lld samples is cut into %lld shards, fewer than the %d ranks: start at most %lld "
-                       "ranks or set shards to a larger power of two (which changes the rounding of the result)",
-                       (long long)options->batch_size, (long long)n_shards, n_ranks, (long long)n_shards);
+        return ls_fail(
+            LS_E_USAGE,
+            "a batch of %lld samples is cut into %lld shards, fewer than the %d ranks: start at most %lld "
+            "ranks or set shards to a larger power of two (which changes the rounding of the result)",
+            (long long)options->batch_size, (long long)n_shards, n_ranks, (long long)n_shards);
     return LS_OK;
 }
 
@@ -149,19 +157,20 @@ static ls_status make_settings(run *r, ls_dataset *dataset)
     r->settings = json_pack(
         "{s:s, s:I, s:I, s:I, s:f, s:I, s:b, s:I, s:s, s:s, s:s, s:s}", "training data", data, "n_samples",
         (json_int_t)r->order.n_samples, "n_features", (json_int_t)model->n_features, "batch_size",
-        (json_int_t)r->order.batch_size, "learning_rate", r->options->learning_rate, "seed", (json_int_t)r->options->seed,
-        "shuffle", (int)r->options->shuffle, "shards", (json_int_t)r->n_shards, "initial weights", weights, "engine",
-        r->engine->kind->name, "reduction", r->options->reduction == LS_REDUCTION_TREE ? "tree" : "mpi", "arithmetic",
-        arithmetic);
-    return ls_session_agree(r->session, r->settings ? LS_OK : ls_fail(LS_E_MEMORY, "settings of the run: no memory"));
+        (json_int_t)r->order.batch_size, "learning_rate", r->options->learning_rate, "seed",
+        (json_int_t)r->options->seed, "shuffle", (int)r->options->shuffle, "shards", (json_int_t)r->n_shards,
+        "initial weights", weights, "engine", r->engine->kind->name, "reduction",
+        r->options->reduction == LS_REDUCTION_TREE ? "tree" : "mpi", "arithmetic", arithmetic);
+    return ls_session_agree(r->session,
+                            r->settings ? LS_OK : ls_fail(LS_E_MEMORY, "settings of the run: no memory"));
 }
 
 /* Brings weights, position and history back from the newest checkpoint, if there is one. */
 static ls_status resume(run *r)
 {
     char *text, path[PATH_SIZE];
-    LS_TRY(ls_checkpoint_read_newest(r->session, r->options->checkpoint_dir, r->model, r->observer, &text, path,
-                                     sizeof path));
+    LS_TRY(ls_checkpoint_read_newest(r->session, r->options->checkpoint_dir, r->model, r->observer, &text,
+                                     path, sizeof path));
     if (!text) {
         notice(r, "%s: no checkpoint yet, starting anew", r->options->checkpoint_dir);
         return LS_OK;
@@ -174,8 +183,8 @@ static ls_status resume(run *r)
     ls_free(text);
     if (status == LS_OK && r->position.step >= r->order.n_batches)
         status = ls_fail(LS_E_INPUT, "%s: its record of the training is damaged", path);
-    if (status == LS_OK &&
-        (r->position.epoch > r->options->epochs || (r->position.epoch == r->options->epochs && r->position.step > 0)))
+    if (status == LS_OK && (r->position.epoch > r->options->epochs ||
+                            (r->position.epoch == r->options->epochs && r->position.step > 0)))
         status = ls_fail(LS_E_USAGE, "%s: is already in epoch %lld, after the %lld epochs asked for", path,
                          (long long)r->position.epoch + 1, (long long)r->options->epochs);
     LS_TRY(ls_session_agree(r->session, status));
@@ -193,8 +202,8 @@ static ls_status prepare(run *r, ls_dataset *dataset)
     r->first_shard = ls_split(r->n_shards, n_ranks, rank);
     r->checkpoint_seconds = now();
     r->saved_iterations = -1;
-    ls_order_init(&r->order, ls_dataset_n_samples(dataset), r->model->n_features, options->batch_size, r->n_shards,
-                  options->shuffle, options->seed);
+    ls_order_init(&r->order, ls_dataset_n_samples(dataset), r->model->n_features, options->batch_size,
+                  r->n_shards, options->shuffle, options->seed);
     LS_TRY(ls_session_agree(r->session, ls_watchdog_start(r->session, options->stall_timeout)));
     if (options->output) LS_TRY(ls_session_check_output(r->session, options->output));
     if (options->checkpoint_dir)
@@ -205,7 +214,8 @@ static ls_status prepare(run *r, ls_dataset *dataset)
     if (status == LS_OK)
         status = ls_feed_create(&r->order, dataset, r->model->dtype, r->first_shard, end_shard, &r->feed);
     LS_TRY(ls_session_agree(r->session, status));
-    LS_TRY(ls_tree_create(r->session, &r->engine->layout, r->n_shards, options->reduction == LS_REDUCTION_MPI, &r->tree));
+    LS_TRY(ls_tree_create(r->session, &r->engine->layout, r->n_shards, options->reduction == LS_REDUCTION_MPI,
+                          &r->tree));
     LS_TRY(make_settings(r, dataset));
     return options->resume ? resume(r) : LS_OK;
 }
@@ -214,7 +224,8 @@ static ls_status format_record(const run *r, char **text)
 {
     *text = NULL;
     ls_status status = LS_OK;
-    if (ls_session_rank(r->session) == 0) status = ls_record_format(r->settings, &r->position, r->history, text);
+    if (ls_session_rank(r->session) == 0)
+        status = ls_record_format(r->settings, &r->position, r->history, text);
     return ls_session_agree(r->session, status);
 }
 
@@ -234,7 +245,8 @@ static ls_status write_checkpoint(run *r)
 static ls_status write_output(run *r)
 {
     char *text;
-    const ls_training_config config = {.learning_rate = r->options->learning_rate, .iterations = iterations(r)};
+    const ls_training_config config = {.learning_rate = r->options->learning_rate,
+                                       .iterations = iterations(r)};
     LS_TRY(format_record(r, &text));
     ls_place_at(LS_AT_WRITE, -1);
     const ls_status status = ls_session_rank(r->session) == 0
@@ -269,7 +281,8 @@ static ls_status step(run *r)
     const ls_message_layout *layout = &r->engine->layout;
     const bool verify = options->verify_every && iterations(r) % options->verify_every == 0;
     compute(r, r->position.epoch, r->position.step);
-    /* What the rank itself has to say goes into its first message. Every rank has one: there are no more than shards. */
+    /* What the rank itself has to say goes into its first message. Every rank has one: there are no more than
+     * shards. */
     int64_t *own = ls_message_ints(layout, ls_tree_message(r->tree, 0));
     own[LS_STEP_SIGNALS] = ls_interrupt_pending() != 0;
     if (options->checkpoint_every_seconds > 0 && ls_session_rank(r->session) == 0)
@@ -288,9 +301,10 @@ static ls_status step(run *r)
     if (verify) LS_TRY(ls_verify_compare(r->session, r->model, ints + LS_STEP_INTS, iterations(r)));
     /* The sum is the same everywhere, so all ranks stop here together. */
     if (!isfinite(batch.loss_sum))
-        return ls_fail(LS_E_DIVERGED,
-                       "the loss of step %lld in epoch %lld is not finite: use a smaller learning_rate (it is %g)",
-                       (long long)r->position.step + 1, (long long)r->position.epoch + 1, options->learning_rate);
+        return ls_fail(
+            LS_E_DIVERGED,
+            "the loss of step %lld in epoch %lld is not finite: use a smaller learning_rate (it is %g)",
+            (long long)r->position.step + 1, (long long)r->position.epoch + 1, options->learning_rate);
     ls_metrics_add(&r->position.metrics, &batch);
     ls_sgd_step(r->model, sum, batch.n_samples, options->learning_rate);
     r->stop = ints[LS_STEP_SIGNALS] != 0;
@@ -328,12 +342,14 @@ static ls_status end_epoch(run *r, bool whole, double begin)
 static ls_status stop_for_signal(run *r)
 {
     if (!r->options->checkpoint_dir)
-        return ls_fail(LS_E_INTERRUPTED, "stopped by a signal in epoch %lld after step %lld; without --checkpoint-dir its "
-                                         "work is lost",
+        return ls_fail(LS_E_INTERRUPTED,
+                       "stopped by a signal in epoch %lld after step %lld; without --checkpoint-dir its "
+                       "work is lost",
                        (long long)r->position.epoch + 1, (long long)r->position.step);
     if (r->saved_iterations != iterations(r)) LS_TRY(write_checkpoint(r));
     return ls_fail(LS_E_INTERRUPTED,
-                   "stopped by a signal in epoch %lld after step %lld; its checkpoint is in %s: start again with --resume",
+                   "stopped by a signal in epoch %lld after step %lld; its checkpoint is in %s: start again "
+                   "with --resume",
                    (long long)r->position.epoch + 1, (long long)r->position.step, r->options->checkpoint_dir);
 }
 
@@ -388,7 +404,8 @@ ls_status ls_train(ls_session *session, ls_model *model, ls_dataset *dataset, co
              .options = options,
              .observer = observer,
              .history = history,
-             .n_shards = options->n_shards ? options->n_shards : ls_train_default_shards(options->batch_size)};
+             .n_shards =
+                 options->n_shards ? options->n_shards : ls_train_default_shards(options->batch_size)};
     ls_history_clear(history);
     LS_TRY(check_options(session, model, dataset, options, r.n_shards));
     const ls_status status = train(&r, dataset);

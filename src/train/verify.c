@@ -8,7 +8,8 @@
 
 static uint32_t digest(const ls_model *model)
 {
-    return (uint32_t)XXH3_64bits(model->parameters, (size_t)model->n_parameters * ls_dtype_size(model->dtype));
+    return (uint32_t)XXH3_64bits(model->parameters,
+                                 (size_t)model->n_parameters * ls_dtype_size(model->dtype));
 }
 
 void ls_verify_digest(const ls_model *model, int64_t values[LS_VERIFY_INTS])
@@ -39,10 +40,11 @@ static ls_status name_differing(const int64_t *digests, int n, int64_t step)
     const int64_t usual = majority(digests, n);
     for (int i = 0; i < n && used < sizeof ranks - 16; i++)
         if (digests[i] != usual) used += (size_t)snprintf(ranks + used, sizeof ranks - used, " %d", i);
-    return ls_fail(LS_E_DIFFER,
-                   "before step %lld the weights of rank(s)%s differ from those of the other ranks: suspect the memory "
-                   "or the processor of their node, and resume from the last checkpoint without it",
-                   (long long)step + 1, ranks);
+    return ls_fail(
+        LS_E_DIFFER,
+        "before step %lld the weights of rank(s)%s differ from those of the other ranks: suspect the memory "
+        "or the processor of their node, and resume from the last checkpoint without it",
+        (long long)step + 1, ranks);
 }
 
 ls_status ls_verify_compare(ls_session *session, const ls_model *model, const int64_t sums[LS_VERIFY_INTS],
@@ -54,7 +56,8 @@ ls_status ls_verify_compare(ls_session *session, const ls_model *model, const in
     if (equal) return LS_OK;
     const int64_t own = digest(model);
     int64_t *digests;
-    LS_TRY(ls_session_agree(session, ls_alloc(&digests, (size_t)session->size, sizeof *digests, "digests of the ranks")));
+    LS_TRY(ls_session_agree(
+        session, ls_alloc(&digests, (size_t)session->size, sizeof *digests, "digests of the ranks")));
     ls_status status = ls_mpi_check(
         MPI_Allgather(&own, 1, MPI_INT64_T, digests, 1, MPI_INT64_T, session->comm), "MPI_Allgather");
     if (status == LS_OK) status = name_differing(digests, session->size, step);

@@ -7,13 +7,15 @@
 
 enum { LS_VERIFY_NIBBLES = 8, LS_VERIFY_INTS = 2 * LS_VERIFY_NIBBLES };
 
-/* What a rank adds to the step's message: the nibbles of a 32-bit digest of its parameters, and their squares. As small
- * numbers they survive any kind of sum over up to 70 000 ranks exactly, even one in float32. Local. */
+/* What a rank adds to the step's message: the nibbles of a 32-bit digest of its parameters, and their
+ * squares. As small numbers they survive any kind of sum over up to 70 000 ranks exactly, even one in
+ * float32. Local. */
 void ls_verify_digest(const ls_model *model, int64_t values[LS_VERIFY_INTS]);
 
-/* Looks at the sums of these values over all ranks. The ranks' nibbles d are all equal exactly if size * sum(d^2) = sum(d)^2
- * (Cauchy and Schwarz), so every rank comes to the same verdict. LS_E_DIFFER names the ranks whose parameters are not those of
- * the majority; step is for the message. Collective if they differ. */
+/* Looks at the sums of these values over all ranks. The ranks' nibbles d are all equal exactly if size *
+ * sum(d^2) = sum(d)^2 (Cauchy and Schwarz), so every rank comes to the same verdict. LS_E_DIFFER names the
+ * ranks whose parameters are not those of the majority; step is for the message. Collective if they differ.
+ */
 ls_status ls_verify_compare(ls_session *session, const ls_model *model, const int64_t sums[LS_VERIFY_INTS],
                             int64_t step);
 

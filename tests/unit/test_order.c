@@ -75,7 +75,8 @@ static void first_batch(const ls_order *order, int64_t epoch, int64_t *rows)
     for (int64_t s = 0; s < order->n_shards; s++) {
         ls_walk walk;
         assert_int_equal(ls_walk_begin(&walk, order, s), LS_OK);
-        for (int64_t i = 0; i < ls_order_share(order, 0, s); i++) rows[at++] = s * 100000 + ls_walk_row(&walk, epoch, i);
+        for (int64_t i = 0; i < ls_order_share(order, 0, s); i++)
+            rows[at++] = s * 100000 + ls_walk_row(&walk, epoch, i);
         ls_walk_end(&walk);
     }
 }
@@ -96,8 +97,8 @@ static void epochs_and_seeds_differ_and_repeat(void **state)
     assert_memory_equal(a, d, sizeof a);
 }
 
-/* Data sorted by label: the dealt shards must see both halves. Each shard's share of the first half is within six
- * standard deviations of the binomial's half. */
+/* Data sorted by label: the dealt shards must see both halves. Each shard's share of the first half is within
+ * six standard deviations of the binomial's half. */
 static void sorted_data_reach_every_shard_evenly(void **state)
 {
     (void)state;

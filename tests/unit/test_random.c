@@ -69,8 +69,8 @@ static void bijections_work_on_huge_ranges(void **state)
     }
 }
 
-/* Each of the 24 orders of four items should come up equally often: chi-square with 23 degrees of freedom stays
- * below 49.7 except once in a thousand draws of a seed, and the seeds here are fixed. */
+/* Each of the 24 orders of four items should come up equally often: chi-square with 23 degrees of freedom
+ * stays below 49.7 except once in a thousand draws of a seed, and the seeds here are fixed. */
 static void permutations_are_uniform(void **state)
 {
     (void)state;

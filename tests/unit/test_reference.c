@@ -14,15 +14,16 @@ typedef struct network {
 } network;
 
 static const network networks[] = {
-    {3, {0}, 0, LS_TANH},          {2, {2, 2}, 2, LS_TANH},        {5, {7, 3, 4}, 3, LS_SIGMOID},
-    {4, {6, 5}, 2, LS_RELU},       {1, {1}, 1, LS_LINEAR},         {2, {8, 8, 4, 2}, 4, LS_TANH},
+    {3, {0}, 0, LS_TANH},    {2, {2, 2}, 2, LS_TANH}, {5, {7, 3, 4}, 3, LS_SIGMOID},
+    {4, {6, 5}, 2, LS_RELU}, {1, {1}, 1, LS_LINEAR},  {2, {8, 8, 4, 2}, 4, LS_TANH},
 };
 enum { N_NETWORKS = sizeof networks / sizeof networks[0] };
 
 static ls_model *make_model(const network *n, ls_dtype dtype, uint64_t seed)
 {
     ls_model *model;
-    assert_int_equal(ls_model_create(dtype, n->n_features, n->hidden, n->n_hidden, n->activation, &model), LS_OK);
+    assert_int_equal(ls_model_create(dtype, n->n_features, n->hidden, n->n_hidden, n->activation, &model),
+                     LS_OK);
     ls_model_init_glorot_uniform(model, seed);
     /* Biases away from zero, so that a wrong bias gradient shows everywhere. */
     for (int64_t i = 0; i < model->n_parameters; i++) {
@@ -45,8 +46,8 @@ static double loss_sum(ls_engine *engine, const double *x, const double *y)
     return metrics.loss_sum;
 }
 
-/* The derivative by each parameter against the central difference (f(w+h) - f(w-h)) / 2h: with h = 1e-5 both the
- * rounding (eps f / h) and the truncation (h^2 f''') stay below 1e-9 of the gradient's scale. */
+/* The derivative by each parameter against the central difference (f(w+h) - f(w-h)) / 2h: with h = 1e-5 both
+ * the rounding (eps f / h) and the truncation (h^2 f''') stay below 1e-9 of the gradient's scale. */
 static void gradients_equal_finite_differences(void **state)
 {
     (void)state;
@@ -59,7 +60,8 @@ static void gradients_equal_finite_differences(void **state)
         make_rows(x, y, model->n_features);
         double *message = calloc(1, engine->layout.size);
         engine->kind->gradient(engine, x, y, &rows, 1, message);
-        assert_true(fabs(ls_message_doubles(&engine->layout, message)[LS_STEP_LOSS] - loss_sum(engine, x, y)) < 1e-12);
+        assert_true(fabs(ls_message_doubles(&engine->layout, message)[LS_STEP_LOSS] -
+                         loss_sum(engine, x, y)) < 1e-12);
         for (int64_t i = 0; i < model->n_parameters; i++) {
             const double h = 1e-5, at = w[i];
             w[i] = at + h;
@@ -79,7 +81,8 @@ static void float32_agrees_with_float64(void **state)
 {
     (void)state;
     for (int n = 0; n < N_NETWORKS; n++) {
-        ls_model *wide = make_model(&networks[n], LS_FLOAT32, 5), *narrow = make_model(&networks[n], LS_FLOAT32, 5);
+        ls_model *wide = make_model(&networks[n], LS_FLOAT32, 5),
+                 *narrow = make_model(&networks[n], LS_FLOAT32, 5);
         assert_int_equal(ls_model_convert(wide, LS_FLOAT64), LS_OK);
         ls_engine *a, *b;
         assert_int_equal(ls_engine_create(&ls_engine_reference, wide, 1, 0, &a), LS_OK);
@@ -128,7 +131,8 @@ static void shards_are_added_along_the_tree(void **state)
         assert_int_equal(row, ROWS);
         for (int distance = 1; distance < SHARDS; distance *= 2)
             for (int s = 0; s < SHARDS; s += 2 * distance)
-                ls_message_add(&engine->layout, single + (size_t)s * size, single + (size_t)(s + distance) * size);
+                ls_message_add(&engine->layout, single + (size_t)s * size,
+                               single + (size_t)(s + distance) * size);
         memset(all, 0xff, size); /* gradient writes, it does not add */
         engine->kind->gradient(engine, x, y, shard_rows[uneven], SHARDS, all);
         assert_memory_equal(all, single, size);

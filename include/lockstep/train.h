@@ -13,8 +13,8 @@
 typedef enum ls_reduction {
     LS_REDUCTION_TREE, /* along the fixed tree: the same bits on any number of ranks */
     LS_REDUCTION_MPI   /* by MPI_Allreduce, for networks that sum in hardware: bits depend on the number of
-                          ranks, and   counts ride in the gradient's type, exact for batches below 2^24 samples in
-                          float32 */
+                          ranks, and   counts ride in the gradient's type, exact for batches below 2^24 samples
+                          in   float32 */
 } ls_reduction;
 
 typedef struct ls_train_options {
@@ -80,8 +80,19 @@ typedef struct ls_train_progress {
     ls_metrics metrics; /* of this epoch so far */
 } ls_train_progress;
 
+/* What a run is about to do. */
+typedef struct ls_train_setup {
+    int64_t n_samples;
+    int64_t n_steps; /* of an epoch */
+    int64_t n_shards;
+    const char *engine;
+} ls_train_setup;
+
 typedef struct ls_train_observer {
     void *context;
+    /* Called on rank 0 once, when everything has been checked and read and the first step is next. May be
+     * NULL. */
+    void (*begin)(void *context, const ls_train_setup *setup);
     /* Called on rank 0 now and then during an epoch (at most every tenth of a second) and at its end, where
      * progress->step == progress->n_steps. May be NULL. */
     void (*progress)(void *context, const ls_train_progress *progress);

@@ -89,22 +89,38 @@ static void print_notice(void *context, const char *text)
     fprintf(stderr, "lockstep: %s\n", text);
 }
 
-static void print_setup(const ls_session *session, const ls_model *model, const ls_dataset *dataset,
-                        const ls_train_options *train)
+/* What the observer's functions need. */
+typedef struct view {
+    cli_progress_style style;
+    bool silent;
+    const ls_session *session;
+    const ls_model *model;
+    const ls_dataset *dataset;
+    const ls_train_options *train;
+} view;
+
+static void print_setup(void *context, const ls_train_setup *setup)
 {
-    const int64_t n_samples = ls_dataset_n_samples(dataset);
-    fprintf(stderr, "%s: %lld samples, %lld features\n", ls_dataset_x_name(dataset), (long long)n_samples,
-            (long long)model->n_features);
-    fprintf(stderr, "model: %lld", (long long)model->n_features);
-    for (int64_t i = 0; i < model->n_layers; i++)
-        fprintf(stderr, " - %lld %s", (long long)model->layers[i].units,
-                ls_activation_name(model->layers[i].activation));
-    fprintf(stderr, "; %lld parameters, %s\n", (long long)model->n_parameters, ls_dtype_name(model->dtype));
+    const view *v = context;
+    if (v->silent) return;
+    fprintf(stderr, "%s: %lld samples, %lld features\n", ls_dataset_x_name(v->dataset),
+            (long long)setup->n_samples, (long long)v->model->n_features);
+    fprintf(stderr, "model: %lld", (long long)v->model->n_features);
+    for (int64_t i = 0; i < v->model->n_layers; i++)
+        fprintf(stderr, " - %lld %s", (long long)v->model->layers[i].units,
+                ls_activation_name(v->model->layers[i].activation));
+    fprintf(stderr, "; %lld parameters, %s\n", (long long)v->model->n_parameters,
+            ls_dtype_name(v->model->dtype));
     fprintf(stderr, "training: %lld epochs of %lld steps, batch_size %lld over all ranks, learning_rate %g\n",
-            (long long)train->epochs, (long long)((n_samples - 1) / train->batch_size + 1),
-            (long long)train->batch_size, train->learning_rate);
-    fprintf(stderr, "ranks: %d, shards: %lld, engine: reference\n", ls_session_size(session),
-            (long long)train->n_shards);
+            (long long)v->train->epochs, (long long)setup->n_steps, (long long)v->train->batch_size,
+            v->train->learning_rate);
+    fprintf(stderr, "ranks: %d, shards: %lld, engine: %s\n", ls_session_size(v->session),
+            (long long)setup->n_shards, setup->engine);
+}
+
+static void print_progress(void *context, const ls_train_progress *progress)
+{
+    cli_progress(((const view *)context)->style, progress);
 }
 
 static void print_results(const ls_history *history, const ls_metrics *finished, const char *output)
@@ -194,7 +210,6 @@ static int run(int argc, char **argv)
     train.reduction = (ls_reduction)reduction;
     train.shuffle = shuffle == 1;
     train.seed = (uint64_t)wanted.seed;
-    if (!train.n_shards) train.n_shards = ls_train_default_shards(train.batch_size);
     cli_progress_style style = verbose == 0 ? CLI_PROGRESS_NONE : CLI_PROGRESS_LINES;
     if (verbose == 1 && (progress == BAR || (progress == AUTO && cli_is_terminal(stderr))))
         style = CLI_PROGRESS_BAR;
@@ -212,9 +227,9 @@ static int run(int argc, char **argv)
     }
     if (status == LS_OK) status = make_model(session, &wanted, ls_dataset_n_features(dataset), &model);
     if (status == LS_OK) {
+        view shown = {style, verbose == 0, session, model, dataset, &train};
         const ls_train_observer observer = {
-            .context = &style, .progress = cli_progress, .notice = print_notice};
-        if (verbose > 0 && ls_session_rank(session) == 0) print_setup(session, model, dataset, &train);
+            .context = &shown, .begin = print_setup, .progress = print_progress, .notice = print_notice};
         status = ls_train(session, model, dataset, &train, &observer, &history);
     }
     if (status == LS_OK && history_path) status = ls_history_write_csv(session, &history, history_path);

@@ -60,9 +60,8 @@ static void print_bar(const ls_train_progress *p, const char *total, const char 
     fflush(stderr);
 }
 
-void cli_progress(void *context, const ls_train_progress *p)
+void cli_progress(cli_progress_style style, const ls_train_progress *p)
 {
-    const cli_progress_style style = *(const cli_progress_style *)context;
     char total[32], step[32];
     format_time(step, sizeof step, p->seconds / (double)p->step);
     format_time(total, sizeof total,

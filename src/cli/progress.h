@@ -10,7 +10,7 @@ typedef enum cli_progress_style {
     CLI_PROGRESS_LINES /* one line per epoch when it is done */
 } cli_progress_style;
 
-/* An observer for ls_train; context is the style, which the caller keeps. */
-void cli_progress(void *context, const ls_train_progress *progress);
+/* Shows how far an epoch is. */
+void cli_progress(cli_progress_style style, const ls_train_progress *progress);
 
 #endif

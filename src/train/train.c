@@ -388,9 +388,20 @@ static ls_status train_epoch(run *r)
     return LS_OK;
 }
 
+static void tell_setup(const run *r)
+{
+    if (ls_session_rank(r->session) != 0 || !r->observer || !r->observer->begin) return;
+    const ls_train_setup setup = {.n_samples = r->order.n_samples,
+                                  .n_steps = r->order.n_batches,
+                                  .n_shards = r->n_shards,
+                                  .engine = r->engine->kind->name};
+    r->observer->begin(r->observer->context, &setup);
+}
+
 static ls_status train(run *r, ls_dataset *dataset)
 {
     LS_TRY(prepare(r, dataset));
+    tell_setup(r);
     while (r->position.epoch < r->options->epochs) LS_TRY(train_epoch(r));
     if (r->options->checkpoint_dir && r->saved_iterations != iterations(r)) LS_TRY(write_checkpoint(r));
     return r->options->output ? write_output(r) : LS_OK;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@ enum {
     MAX_COLUMNS = 1 << 26, /* one row stays below the 1 GiB of a transfer */
     MIN_CHUNK_CACHE = 1 << 20,
     MAX_CHUNK_CACHE = 64 << 20,
+    MAX_VIRTUAL_SOURCES = 10000, /* looked for; a file may name any number */
 };
 
 static ls_status fail_at(const ls_dataset_place *place, const char *found)
@@ -254,6 +256,28 @@ static ls_status check_filters(const ls_dataset_place *place, hid_t creation)
     return LS_OK;
 }
 
+/* HDF5 hands out fill values in place of the source files of a virtual dataset that it does not find. Names
+ * are looked up as it does: as they are, and beside the file. */
+static ls_status check_virtual_sources(const ls_dataset_place *place, hid_t creation)
+{
+    size_t n = 0;
+    if (getenv("HDF5_VDS_PREFIX") || H5Pget_virtual_count(creation, &n) < 0) return LS_OK;
+    for (size_t i = 0; i < n && i < MAX_VIRTUAL_SOURCES; i++) {
+        char name[LS_PLACE_FILE_SIZE], beside[2 * LS_PLACE_FILE_SIZE];
+        const ssize_t length = H5Pget_virtual_filename(creation, i, name, sizeof name);
+        /* "." is the file itself, % stands for numbers. */
+        if (length <= 0 || length >= (ssize_t)sizeof name || strcmp(name, ".") == 0 || strchr(name, '%'))
+            continue;
+        const char *slash = strrchr(place->file, '/');
+        snprintf(beside, sizeof beside, "%.*s%s", slash ? (int)(slash - place->file) + 1 : 0, place->file,
+                 name);
+        if (access(name, R_OK) != 0 && (name[0] == '/' || access(beside, R_OK) != 0))
+            return ls_fail(LS_E_INPUT, "%s: is a virtual dataset, and its source file %s cannot be read: %s",
+                           place->name, name, strerror(errno));
+    }
+    return LS_OK;
+}
+
 /* Opens the dataset again with a cache that holds the chunks of one band of rows, so that a pass over
  * ascending rows decompresses every chunk once. */
 static ls_status set_chunk_cache(ls_dataset_array *array, hid_t creation, hid_t type)
@@ -286,6 +310,8 @@ static ls_status check_storage(ls_dataset_array *array, hid_t type, int64_t file
 {
     const hid_t creation = H5Dget_create_plist(array->dataset);
     ls_status status = check_filters(array->place, creation);
+    if (status == LS_OK && H5Pget_layout(creation) == H5D_VIRTUAL)
+        status = check_virtual_sources(array->place, creation);
     if (status == LS_OK && H5Pget_layout(creation) == H5D_CHUNKED)
         status = set_chunk_cache(array, creation, type);
     if (status == LS_OK && H5Pget_layout(creation) == H5D_CONTIGUOUS &&

@@ -4,9 +4,10 @@
 #include "commands.h"
 
 static const char detail[] =
-    "The data are scikit-learn's make_classification, element by element: every option has the name,\n"
-    "the default and the meaning of its parameter there. Lists are written 0.2,0.8; None is none.\n"
-    "With --train-size the rows are divided like train_test_split(X, y, train_size=...,\n"
+    "The data are scikit-learn's make_classification, element by element: every option has the name, the "
+    "default and "
+    "the meaning of its parameter there. Lists are written 0.2,0.8.\n"
+    "With --train-size the rows are divided like train_test_split(X, y, train_size=..., "
     "random_state=SPLIT_RANDOM_STATE) into /train and /test, otherwise all are in /train.";
 
 static void print_result(const ls_generate_options *options, int64_t n_train, const char *output)

@@ -39,6 +39,6 @@ const cli_command cli_predict = {
     .n_positionals = 2,
     .text = "write the probabilities and classes of the rows of a file",
     .detail =
-        "For each set of DATA (train, test; data with --x) FILE gets y_pred, the probabilities of class 1\n"
+        "For each set of DATA (train, test; data with --x) FILE gets y_pred, the probabilities of class 1 "
         "as a (M, 1) array like Keras' model.predict, and class, 1 where they are 0.5 or more.",
     .run = run};

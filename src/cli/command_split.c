@@ -42,6 +42,6 @@ const cli_command cli_split = {
     .positionals = "DATA -o FILE",
     .n_positionals = 1,
     .text = "divide data of your own into /train and /test as train_test_split does",
-    .detail = "DATA is an HDF5 file with /X and /y, or FILE:/GROUP with these in a group. Arrays of other\n"
+    .detail = "DATA is an HDF5 file with /X and /y, or FILE:/GROUP with these in a group. Arrays of other "
               "names are given by --x and --y.",
     .run = run};

@@ -7,10 +7,13 @@
 #include "source.h"
 #include "terminal.h"
 
-static const char detail[] = CLI_SOURCE_DETAIL
-    "\n\n"
-    "The model is the same on any number of ranks: a batch is cut into --shards parts, the ranks share\n"
-    "the parts, and the parts' sums are added in one fixed order. At most --shards ranks can take part.";
+static const char detail[] =
+    CLI_SOURCE_DETAIL "\nThe model is the same on any number of ranks: a batch is cut into --shards parts, "
+                      "the ranks share the parts, and "
+                      "the parts' sums are added in one fixed order. At most --shards ranks can take part."
+                      "\nSIGUSR1, SIGTERM or Ctrl-C at any rank makes all ranks write a checkpoint of the "
+                      "same step and leave with exit "
+                      "code 75; the same command with --resume goes on.";
 
 /* What the user said about the model, to build one or to check the one of --init against. */
 typedef struct wanted_model {

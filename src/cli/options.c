@@ -267,7 +267,14 @@ static void print_help(const cli_command *command, const cli_option *options)
         print_wrapped(help, HELP_COLUMN, HELP_COLUMN);
     }
     printf("%-*s%s\n", HELP_COLUMN, "      --help", "print this and exit");
-    if (command->detail) printf("\n%s\n", command->detail);
+    for (const char *line = command->detail; line && *line;) {
+        char paragraph[1024];
+        const int length = (int)strcspn(line, "\n");
+        snprintf(paragraph, sizeof paragraph, "%.*s", length, line);
+        putchar('\n');
+        print_wrapped(paragraph, 0, 0);
+        line += length + (line[length] == '\n');
+    }
 }
 
 /* getopt_long accepts beginnings of names; a script that relies on one breaks when an option is added. */

@@ -13,8 +13,8 @@
  *   file "data.h5:/a/b", set "train"              /a/b/train/X and /a/b/train/y
  *   x "/df/features", y "other.h5:/labels"        those arrays, the first in file
  *   x "/table:values_block_0"                     one field of a compound (table) dataset
- * A name without a leading slash lies in the group of the set. file may be NULL if x names its file; y then lies in
- * the same one unless it names another. */
+ * A name without a leading slash lies in the group of the set. file may be NULL if x names its file; y then
+ * lies in the same one unless it names another. */
 typedef struct ls_dataset_source {
     const char *file; /* FILE or FILE:/GROUP */
     const char *set;  /* "train", "test", ... or NULL */

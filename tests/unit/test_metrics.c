@@ -16,7 +16,8 @@ static void quotients_are_those_of_the_counts(void **state)
 static void zero_denominators_give_zero(void **state)
 {
     (void)state;
-    const ls_metrics never = {.n_samples = 5, .tn = 3, .fn = 2}, negative = {.n_samples = 5, .tn = 5}, none = {0};
+    const ls_metrics never = {.n_samples = 5, .tn = 3, .fn = 2}, negative = {.n_samples = 5, .tn = 5},
+                     none = {0};
     assert_true(ls_metrics_precision(&never) == 0);
     assert_true(ls_metrics_f1(&never) == 0);
     assert_true(ls_metrics_recall(&negative) == 0);

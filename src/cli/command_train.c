@@ -114,7 +114,7 @@ static void print_setup(void *context, const ls_train_setup *setup)
                 ls_activation_name(v->model->layers[i].activation));
     fprintf(stderr, "; %lld parameters, %s\n", (long long)v->model->n_parameters,
             ls_dtype_name(v->model->dtype));
-    fprintf(stderr, "training: %lld epochs of %lld steps, batch_size %lld over all ranks, learning_rate %g\n",
+    fprintf(stderr, "training: %lld epochs of %lld steps, batch_size %lld in all, learning_rate %g\n",
             (long long)v->train->epochs, (long long)setup->n_steps, (long long)v->train->batch_size,
             v->train->learning_rate);
     fprintf(stderr, "ranks: %d, shards: %lld, engine: %s\n", ls_session_size(v->session),
@@ -126,16 +126,20 @@ static void print_progress(void *context, const ls_train_progress *progress)
     cli_progress(((const view *)context)->style, progress);
 }
 
+/* Both kinds of loss: Keras' fit shows the mean over an epoch while the weights changed, evaluate that of one
+ * model. */
 static void print_results(const ls_history *history, const ls_metrics *finished, const char *output)
 {
-    const ls_metrics *last = &history->epochs[history->n_epochs - 1].metrics;
-    printf("                        loss  accuracy  precision    recall\n");
-    printf("epoch %-6lld mean  %10.6f  %8.6f   %8.6f  %8.6f   while training, as Keras' fit prints\n",
-           (long long)history->n_epochs, ls_metrics_loss(last), ls_metrics_binary_accuracy(last),
-           ls_metrics_precision(last), ls_metrics_recall(last));
-    printf("finished model     %10.6f  %8.6f   %8.6f  %8.6f   on all training rows, as evaluate\n",
-           ls_metrics_loss(finished), ls_metrics_binary_accuracy(finished), ls_metrics_precision(finished),
-           ls_metrics_recall(finished));
+    const ls_metrics *rows[] = {&history->epochs[history->n_epochs - 1].metrics, finished};
+    static const char *const remarks[] = {"as Keras' fit", "as evaluate"};
+    printf("training data              loss  accuracy  precision    recall\n");
+    for (int i = 0; i < 2; i++) {
+        char name[48] = "finished model";
+        if (i == 0) snprintf(name, sizeof name, "epoch %lld, running mean", (long long)history->n_epochs);
+        printf("%-21s  %8.6f  %8.6f   %8.6f  %8.6f  %s\n", name, ls_metrics_loss(rows[i]),
+               ls_metrics_binary_accuracy(rows[i]), ls_metrics_precision(rows[i]), ls_metrics_recall(rows[i]),
+               remarks[i]);
+    }
     if (output) printf("model written to %s\n", output);
 }
 

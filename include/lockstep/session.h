@@ -11,6 +11,14 @@ typedef struct ls_session ls_session;
  */
 ls_status ls_session_open(ls_session **session);
 
+/* From now on until the session is closed: when no rank of a node gives a sign of life for seconds, the first
+ * of them to notice prints where each of them is to stderr, marks those that are stuck, and the process exits
+ * with LS_E_STALLED, which makes the launcher end the job. A rank that reads, writes or computes gives a sign
+ * with every piece of it; one that waits for a rank of another node gives none, so seconds must exceed the
+ * longest time that any rank reads or writes while the others wait. seconds <= 0 watches nothing. Collective.
+ * LS_E_INTERNAL if there is no thread to be had. */
+ls_status ls_session_watch(ls_session *session, double seconds);
+
 /* Ends the session, and MPI if ls_session_open began it. NULL is allowed. Collective. */
 void ls_session_close(ls_session *session);
 

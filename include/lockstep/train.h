@@ -26,7 +26,6 @@ typedef struct ls_train_options {
     int64_t n_shards;     /* power of two; 0 takes ls_train_default_shards */
     ls_reduction reduction;
     int64_t verify_every; /* steps between two comparisons of the weights over all ranks; 0 for none */
-    double stall_timeout; /* seconds without progress after which the job ends with a report; 0 for never */
     const char
         *output; /* model file to write at the end, or NULL; it carries the record of the training, too */
 

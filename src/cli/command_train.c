@@ -155,6 +155,7 @@ static int run(int argc, char **argv)
     wanted_model wanted = {.activation = "tanh"};
     int shuffle = 1, progress = AUTO;
     int64_t verbose = 1;
+    double stall_timeout = 0;
     int reduction = LS_REDUCTION_TREE;
     const char *x = NULL, *y = NULL, *history_path = NULL, *checkpoint_every = "1epochs";
     const cli_option options[] = {
@@ -192,7 +193,7 @@ static int run(int argc, char **argv)
          "resume although this machine computes in other last bits"},
         {"verify-every", 0, CLI_INT, &train.verify_every, "K",
          "compare the weights of all ranks every K steps; 0 for never", .minimum = 0, .maximum = INT64_MAX},
-        {"stall-timeout", 0, CLI_DOUBLE, &train.stall_timeout, "SECONDS",
+        {"stall-timeout", 0, CLI_DOUBLE, &stall_timeout, "SECONDS",
          "end the job and say who is stuck when nothing moves for so long; 0 for never"},
         {"reduction", 0, CLI_CHOICE, &reduction, "tree|mpi",
          "how sums cross ranks: the fixed tree, or MPI_Allreduce, whose bits depend on the number of ranks",
@@ -227,6 +228,7 @@ static int run(int argc, char **argv)
     ls_history history = {0};
     ls_metrics finished;
     ls_status status = ls_session_open(&session);
+    if (status == LS_OK) status = ls_session_watch(session, stall_timeout);
     if (status == LS_OK && history_path) status = ls_session_check_output(session, history_path);
     if (status == LS_OK) {
         const ls_dataset_source source = {.file = positionals[0], .set = x ? NULL : "train", .x = x, .y = y};

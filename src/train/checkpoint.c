@@ -84,6 +84,7 @@ static ls_status lock_directory(const char *directory, int *lock)
                            "another directory",
                            directory);
         }
+        ls_place_at(LS_AT_START, -1);
         nanosleep(&pause, NULL);
     }
     return LS_OK;

@@ -10,7 +10,6 @@
 #include "base/memory.h"
 #include "base/place.h"
 #include "comm/tree.h"
-#include "comm/watchdog.h"
 #include "data/dataset_digest.h"
 #include "data/feed.h"
 #include "engine/arithmetic.h"
@@ -207,7 +206,6 @@ static ls_status prepare(run *r, ls_dataset *dataset)
     r->saved_iterations = -1;
     ls_order_init(&r->order, ls_dataset_n_samples(dataset), r->model->n_features, options->batch_size,
                   r->n_shards, options->shuffle, options->seed);
-    LS_TRY(ls_session_agree(r->session, ls_watchdog_start(r->session, options->stall_timeout)));
     if (options->output) LS_TRY(ls_session_check_output(r->session, options->output));
     if (options->checkpoint_dir)
         LS_TRY(ls_checkpoint_prepare(r->session, options->checkpoint_dir, !options->resume, &r->lock));
@@ -437,6 +435,5 @@ ls_status ls_train(ls_session *session, ls_model *model, ls_dataset *dataset, co
     ls_feed_destroy(r.feed);
     ls_tree_destroy(r.tree);
     ls_engine_destroy(r.engine);
-    ls_watchdog_stop(session);
     return status;
 }

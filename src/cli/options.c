@@ -366,7 +366,8 @@ int cli_parse(const cli_command *command, const cli_option *options, int argc, c
 
 int cli_finish(ls_session *session, ls_status status)
 {
-    if (status != LS_OK && (!session || ls_session_rank(session) == 0))
+    /* A failure of MPI is known to the rank alone where it happened. */
+    if (status != LS_OK && (!session || ls_session_rank(session) == 0 || status == LS_E_MPI))
         fprintf(stderr, "lockstep: %s\n", ls_error_message());
     fflush(stdout);
     ls_session_close(session);

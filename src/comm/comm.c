@@ -1,5 +1,6 @@
 #include "comm/comm.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,9 +10,14 @@
 
 enum { PIECE = 1 << 30 }; /* MPI counts are int */
 
+/* A call has failed on this rank. The others may be waiting for it for ever, and no agreement is possible any
+ * more. */
+static bool mpi_failed;
+
 ls_status ls_mpi_check(int code, const char *call)
 {
     if (code == MPI_SUCCESS) return LS_OK;
+    mpi_failed = true;
     char text[MPI_MAX_ERROR_STRING] = "";
     int length = 0;
     MPI_Error_string(code, text, &length);
@@ -109,6 +115,7 @@ ls_status ls_session_open(ls_session **result)
 void ls_session_close(ls_session *session)
 {
     if (!session) return;
+    if (mpi_failed) MPI_Abort(MPI_COMM_WORLD, LS_E_MPI);
     ls_watchdog_stop(session);
     ls_place_leave();
     MPI_Win_free(&session->window);
@@ -142,6 +149,7 @@ ls_status ls_broadcast(ls_session *session, void *data, size_t n)
 ls_status ls_session_agree(ls_session *session, ls_status status)
 {
     if (session->size == 1) return status;
+    if (mpi_failed) return LS_E_MPI;
     ls_place_at(LS_AT_AGREE, -1);
     const int none = session->size;
     const int mine = status == LS_OK ? none : session->rank;

@@ -30,7 +30,8 @@ struct ls_session {
     int initialized_mpi;          /* we called MPI_Init and must call MPI_Finalize */
 };
 
-/* Turns an MPI return code into a status; call names the operation. Local. */
+/* Turns an MPI return code into a status; call names the operation. After a failure the ranks cannot agree on
+ * anything any more: ls_session_agree returns LS_E_MPI at once, and ls_session_close ends the job. Local. */
 ls_status ls_mpi_check(int code, const char *call);
 
 /* Broadcasts n bytes from rank 0, in pieces below 2^31. Collective; n must agree on all ranks. */

@@ -26,10 +26,11 @@ typedef struct ls_dataset_source {
 /* A set whose header has been read: cheap, holds no rows. */
 typedef struct ls_dataset ls_dataset;
 
-/* Opens a set: rank 0 reads and checks the headers and shares them, every rank opens the file read-only. X
+/* Opens a set: rank 0 reads and checks the headers, then every rank does, read-only. X
  * must be n_samples x n_features (a vector counts as one feature) of an integer, boolean or float type, y
  * must be (n_samples) or (n_samples, 1). Collective; source must agree. LS_E_INPUT names the file, the array
- * and what was found. The caller closes *dataset. */
+ * and what was found, LS_E_DIFFER the ranks that see other contents than rank 0 under that name (by the shape
+ * and some rows). The caller closes *dataset. */
 ls_status ls_dataset_open(ls_session *session, const ls_dataset_source *source, ls_dataset **dataset);
 
 /* Frees it; NULL is allowed. Local. */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "commands.h"
+#include "start.h"
 
 static const char detail[] =
     "The data are scikit-learn's make_classification, element by element: every option has the name, the "
@@ -85,7 +86,7 @@ static int run(int argc, char **argv)
     }
 
     ls_session *session = NULL;
-    ls_status status = ls_session_open(&session);
+    ls_status status = cli_start(&cli_generate, options, positionals, &session);
     if (status == LS_OK) status = ls_generate(session, &generate, output);
     if (status == LS_OK && ls_session_rank(session) == 0) {
         int64_t n_train = data->n_samples;

@@ -2,6 +2,7 @@
 
 #include "commands.h"
 #include "source.h"
+#include "start.h"
 
 static int run(int argc, char **argv)
 {
@@ -27,7 +28,7 @@ static int run(int argc, char **argv)
                                "--train-size: %g is neither a share between 0 and 1 nor a number of rows",
                                train_size);
     ls_session *session = NULL;
-    ls_status status = ls_session_open(&session);
+    ls_status status = cli_start(&cli_split, options, positionals, &session);
     if (status == LS_OK) {
         const ls_dataset_source source = {.file = positionals[0], .x = x, .y = y};
         status =

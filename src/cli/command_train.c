@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "progress.h"
 #include "source.h"
+#include "start.h"
 #include "terminal.h"
 
 static const char detail[] =
@@ -190,7 +191,7 @@ static int run(int argc, char **argv)
         {"resume", 0, CLI_FLAG, &train.resume, "",
          "go on from the newest complete checkpoint of --checkpoint-dir, or start anew if there is none"},
         {"allow-other-cpu", 0, CLI_FLAG, &train.allow_other_cpu, "",
-         "resume although this machine computes in other last bits"},
+         "resume, or mix ranks, although their processors compute in other last bits"},
         {"verify-every", 0, CLI_INT, &train.verify_every, "K",
          "compare the weights of all ranks every K steps; 0 for never", .minimum = 0, .maximum = INT64_MAX},
         {"stall-timeout", 0, CLI_DOUBLE, &stall_timeout, "SECONDS",
@@ -227,7 +228,7 @@ static int run(int argc, char **argv)
     ls_model *model = NULL;
     ls_history history = {0};
     ls_metrics finished;
-    ls_status status = ls_session_open(&session);
+    ls_status status = cli_start(&cli_train, options, positionals, &session);
     if (status == LS_OK) status = ls_session_watch(session, stall_timeout);
     if (status == LS_OK && history_path) status = ls_session_check_output(session, history_path);
     if (status == LS_OK) {

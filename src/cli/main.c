@@ -28,6 +28,9 @@ int main(int argc, char **argv)
 {
     setlocale(LC_CTYPE, ""); /* only what the terminal can show, never how numbers are written */
     if (argc < 2) {
+        /* In one write: another rank's exit makes mpirun speak at the same time. */
+        static char buffer[BUFSIZ];
+        setvbuf(stderr, buffer, _IOFBF, sizeof buffer);
         if (cli_is_first()) print_help(stderr);
         return LS_E_USAGE;
     }

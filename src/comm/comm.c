@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/blas.h"
 #include "base/memory.h"
 #include "base/output_file.h"
+#include "comm/rollcall.h"
 #include "comm/watchdog.h"
 
 enum { PIECE = 1 << 30 }; /* MPI counts are int */
@@ -94,6 +96,9 @@ static ls_status begin(ls_session *session)
     MPI_Comm_set_errhandler(session->comm, MPI_ERRORS_RETURN);
     MPI_Comm_rank(session->comm, &session->rank);
     MPI_Comm_size(session->comm, &session->size);
+    ls_blas_one_thread();
+    LS_TRY(ls_roll_call_launcher(session->size));
+    LS_TRY(ls_roll_call_programs(session)); /* before anything whose layout depends on the build */
     return share_board(session);
 }
 
@@ -102,10 +107,15 @@ ls_status ls_session_open(ls_session **result)
     *result = NULL;
     ls_session *session;
     LS_TRY(ls_alloc(&session, 1, sizeof *session, "session"));
+    session->comm = session->node = MPI_COMM_NULL;
+    session->window = MPI_WIN_NULL;
     const ls_status status = begin(session);
     if (status != LS_OK) {
-        /* MPI itself has failed: nothing collective can be undone in good order. */
-        ls_free(session);
+        /* When MPI itself has failed, nothing collective can be undone in good order. */
+        if (status == LS_E_MPI)
+            ls_free(session);
+        else
+            ls_session_close(session);
         return status;
     }
     *result = session;
@@ -118,8 +128,9 @@ void ls_session_close(ls_session *session)
     if (mpi_failed) MPI_Abort(MPI_COMM_WORLD, LS_E_MPI);
     ls_watchdog_stop(session);
     ls_place_leave();
-    MPI_Win_free(&session->window);
-    MPI_Comm_free(&session->node);
+    /* The last two are missing when the roll call has refused. */
+    if (session->window != MPI_WIN_NULL) MPI_Win_free(&session->window);
+    if (session->node != MPI_COMM_NULL) MPI_Comm_free(&session->node);
     MPI_Comm_free(&session->comm);
     if (session->initialized_mpi) MPI_Finalize();
     ls_free(session);

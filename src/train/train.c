@@ -17,6 +17,7 @@
 #include "lockstep/interrupt.h"
 #include "model/model_file.h"
 #include "train/checkpoint.h"
+#include "train/compare.h"
 #include "train/history.h"
 #include "train/optimizer.h"
 #include "train/record.h"
@@ -428,6 +429,7 @@ ls_status ls_train(ls_session *session, ls_model *model, ls_dataset *dataset, co
              .n_shards =
                  options->n_shards ? options->n_shards : ls_train_default_shards(options->batch_size)};
     ls_history_clear(history);
+    LS_TRY(ls_train_compare(session, model, options, observer));
     LS_TRY(check_options(session, model, dataset, options, r.n_shards));
     const ls_status status = train(&r, dataset);
     ls_checkpoint_release(r.lock);

@@ -110,7 +110,7 @@ static void *watch(void *argument)
         atomic_store(&ls_place_here->heartbeat, (int64_t)(1e3 * time));
         const uint64_t seen = pulse_of_node(dog->session);
         /* A process that was stopped itself (a suspended job) sees time jump: that is no stall. */
-        if (seen != pulse || time - looked > 10 * dog->look + 1) {
+        if (seen != pulse || time - looked > dog->limit / 2) {
             pulse = seen;
             since = time;
         } else if (time - since > dog->limit) {

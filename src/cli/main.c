@@ -1,8 +1,10 @@
 #include <locale.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "commands.h"
+#include "start.h"
 
 static const cli_command *const commands[] = {&cli_generate, &cli_split,   &cli_train,
                                               &cli_evaluate, &cli_predict, &cli_summary};
@@ -24,16 +26,33 @@ static void print_help(FILE *stream)
 #undef EXIT_CODE_LINE
 }
 
+static int refuse_without_subcommand(void)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (!out) return LS_E_MEMORY;
+    print_help(out);
+    const int code = fclose(out) == 0 ? cli_refuse(text) : LS_E_MEMORY;
+    free(text);
+    return code;
+}
+
+static int refuse_subcommand(const char *word)
+{
+    const char *names[N_COMMANDS + 1] = {NULL};
+    char text[512];
+    for (int i = 0; i < N_COMMANDS; i++) names[i] = commands[i]->name;
+    snprintf(text, sizeof text,
+             "lockstep: unknown subcommand '%.100s'; did you mean '%s'?\nTry 'lockstep --help'.\n", word,
+             cli_nearest(word, names));
+    return cli_refuse(text);
+}
+
 int main(int argc, char **argv)
 {
     setlocale(LC_CTYPE, ""); /* only what the terminal can show, never how numbers are written */
-    if (argc < 2) {
-        /* In one write: another rank's exit makes mpirun speak at the same time. */
-        static char buffer[BUFSIZ];
-        setvbuf(stderr, buffer, _IOFBF, sizeof buffer);
-        if (cli_is_first()) print_help(stderr);
-        return LS_E_USAGE;
-    }
+    if (argc < 2) return refuse_without_subcommand();
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
         if (cli_is_first()) print_help(stdout);
         return LS_OK;
@@ -42,13 +61,7 @@ int main(int argc, char **argv)
         if (cli_is_first()) printf("%s\n", ls_version_text());
         return LS_OK;
     }
-    const char *names[N_COMMANDS + 1] = {NULL};
-    for (int i = 0; i < N_COMMANDS; i++) {
+    for (int i = 0; i < N_COMMANDS; i++)
         if (!strcmp(argv[1], commands[i]->name)) return commands[i]->run(argc - 1, argv + 1);
-        names[i] = commands[i]->name;
-    }
-    if (cli_is_first())
-        fprintf(stderr, "lockstep: unknown subcommand '%s'; did you mean '%s'?\nTry 'lockstep --help'.\n",
-                argv[1], cli_nearest(argv[1], names));
-    return LS_E_USAGE;
+    return refuse_subcommand(argv[1]);
 }

@@ -8,30 +8,39 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "start.h"
+
 enum { MAX_OPTIONS = 64, HELP_COLUMN = 30, HELP_WIDTH = 79, MAX_WORD = 64, NO_PREFIX = 1000 };
+
+/* The launcher's number of this process, NULL if no launcher has started it. */
+static const char *launched_rank(void)
+{
+    static const char *const variables[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"};
+    const char *rank = NULL;
+    for (size_t i = 0; !rank && i < sizeof variables / sizeof variables[0]; i++) rank = getenv(variables[i]);
+    return rank;
+}
+
+bool cli_is_launched(void)
+{
+    return launched_rank() != NULL;
+}
 
 bool cli_is_first(void)
 {
-    static const char *const variables[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"};
-    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
-        const char *rank = getenv(variables[i]);
-        if (rank) return strcmp(rank, "0") == 0;
-    }
-    return true;
+    return !cli_is_launched() || strcmp(launched_rank(), "0") == 0;
 }
 
 int cli_usage_error(const cli_command *command, const char *format, ...)
 {
-    if (cli_is_first()) {
-        char text[1024];
-        va_list arguments;
-        va_start(arguments, format);
-        vsnprintf(text, sizeof text, format, arguments);
-        va_end(arguments);
-        /* In one write: another rank's exit makes mpirun speak at the same time. */
-        fprintf(stderr, "lockstep %s: %s\nTry 'lockstep %s --help'.\n", command->name, text, command->name);
-    }
-    return LS_E_USAGE;
+    char text[1024], whole[sizeof text + 256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    snprintf(whole, sizeof whole, "lockstep %s: %s\nTry 'lockstep %s --help'.\n", command->name, text,
+             command->name);
+    return cli_refuse(whole);
 }
 
 static int minimum(int a, int b)

@@ -57,6 +57,9 @@ typedef struct cli_command {
     int (*run)(int argc, char **argv);
 } cli_command;
 
+/* Whether a launcher has started this process, probably as one of several. */
+bool cli_is_launched(void);
+
 /* Whether this process may print before MPI is up: the launcher's rank 0, or no launcher at all. */
 bool cli_is_first(void);
 
@@ -65,7 +68,8 @@ bool cli_is_first(void);
 int cli_parse(const cli_command *command, const cli_option *options, int argc, char **argv,
               const char *positionals[CLI_MAX_POSITIONALS]);
 
-/* Prints "lockstep COMMAND: message" and where the help is; returns LS_E_USAGE. Before MPI is up. */
+/* Prints "lockstep COMMAND: message" and where the help is; returns LS_E_USAGE (or what
+ * cli_refuse does). Before MPI is up. */
 int cli_usage_error(const cli_command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -58,20 +58,35 @@ static char *write_request(const cli_command *command, const cli_option *options
     return fclose(out) == 0 ? text : NULL;
 }
 
+static ls_status meet(const char *request, ls_session **session)
+{
+    ls_status status = ls_session_open(session);
+    if (status != LS_OK) return status;
+    status = ls_session_agree(*session,
+                              request ? LS_OK : ls_fail(LS_E_MEMORY, "options: no memory to compare them"));
+    if (status != LS_OK) return status;
+    return ls_session_compare(*session, request, "start all ranks with the same command line");
+}
+
 ls_status cli_start(const cli_command *command, const cli_option *options, const char *const *positionals,
                     ls_session **session)
 {
     char warning[512];
-    ls_status status = ls_session_open(session);
-    if (status != LS_OK) return status;
     char *request = write_request(command, options, positionals);
-    status = ls_session_agree(*session,
-                              request ? LS_OK : ls_fail(LS_E_MEMORY, "options: no memory to compare them"));
-    if (status == LS_OK)
-        status = ls_session_compare(*session, request, "start all ranks with the same command line");
+    ls_status status = meet(request, session);
     free(request);
     if (status == LS_OK) status = ls_session_check_cores(*session, warning, sizeof warning);
     if (status == LS_OK && warning[0] && ls_session_rank(*session) == 0)
         fprintf(stderr, "lockstep: warning: %s\n", warning);
     return status;
+}
+
+int cli_refuse(const char *text)
+{
+    ls_session *session = NULL;
+    const ls_status status = cli_is_launched() ? meet(text, &session) : LS_OK;
+    if (status != LS_OK) return cli_finish(session, status);
+    if (!session || ls_session_rank(session) == 0) fputs(text, stderr);
+    ls_session_close(session);
+    return LS_E_USAGE;
 }

@@ -9,4 +9,10 @@
 ls_status cli_start(const cli_command *command, const cli_option *options, const char *const *positionals,
                     ls_session **session);
 
+/* Instead of that: refuses the command line with a text of whole lines, on stderr of rank 0, and returns the
+ * exit code, LS_E_USAGE. Under a launcher the ranks meet first: one that left early would end the job before
+ * rank 0 has spoken, or leave the others waiting if only its own command line is wrong (LS_E_DIFFER).
+ * Collective, before MPI is up. */
+int cli_refuse(const char *text);
+
 #endif

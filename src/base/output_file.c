@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault_system.h"
+
 enum {
     PIECE = 1 << 30,      /* one write transfers less than 2^31 bytes */
     NAME_PART = 200,      /* of the target's name in the temporary one, so that NAME_MAX holds */

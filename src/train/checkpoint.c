@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault_system.h"
 #include "base/memory.h"
 #include "comm/comm.h"
 #include "model/model_file.h"

@@ -14,7 +14,7 @@ SAMPLES = {"train": 80000, "test": 20000}
 
 
 def check(what, ok, found):
-    print("ok    " if ok else "FAILED", what, "" if ok else f"(found: {found})")
+    print(f"ok     {what}" if ok else f"FAILED {what} (found: {found})")
     return bool(ok)
 
 
@@ -32,8 +32,9 @@ def check_picture(name, width, height, colours):
     ok &= check(f"{name} has {width} x {height} pixels", pixels.shape[:2] == (height, width), pixels.shape)
     for meaning, colour, least in colours:
         # In both halves: the two panels.
-        for half in (pixels[:, : width // 2], pixels[:, width // 2 :]):
-            ok &= check(f"{name} shows {meaning}", near(half, colour) >= least, f"{near(half, colour)} such pixels")
+        for side, half in (("left", pixels[:, : width // 2]), ("right", pixels[:, width // 2 :])):
+            found = near(half, colour)
+            ok &= check(f"{name} shows {meaning} on the {side}", found >= least, f"{found} such pixels")
     return ok
 
 

@@ -13,8 +13,8 @@
  *   file "data.h5:/a/b", set "train"              /a/b/train/X and /a/b/train/y
  *   x "/df/features", y "other.h5:/labels"        those arrays, the first in file
  *   x "/table:values_block_0"                     one field of a compound (table) dataset
- * A name without a leading slash lies in the group of the set. file may be NULL if x names its file; y then lies in
- * the same one unless it names another. */
+ * A name without a leading slash lies in the group of the set. file may be NULL if x names its file; y then
+ * lies in the same one unless it names another. */
 typedef struct ls_dataset_source {
     const char *file; /* FILE or FILE:/GROUP */
     const char *set;  /* "train", "test", ... or NULL */
@@ -26,10 +26,11 @@ typedef struct ls_dataset_source {
 /* A set whose header has been read: cheap, holds no rows. */
 typedef struct ls_dataset ls_dataset;
 
-/* Opens a set: rank 0 reads and checks the headers and shares them, every rank opens the file read-only. X
+/* Opens a set: rank 0 reads and checks the headers, then every rank does, read-only. X
  * must be n_samples x n_features (a vector counts as one feature) of an integer, boolean or float type, y
  * must be (n_samples) or (n_samples, 1). Collective; source must agree. LS_E_INPUT names the file, the array
- * and what was found. The caller closes *dataset. */
+ * and what was found, LS_E_DIFFER the ranks that see other contents than rank 0 under that name (by the shape
+ * and some rows). The caller closes *dataset. */
 ls_status ls_dataset_open(ls_session *session, const ls_dataset_source *source, ls_dataset **dataset);
 
 /* Frees it; NULL is allowed. Local. */

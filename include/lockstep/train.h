@@ -26,7 +26,6 @@ typedef struct ls_train_options {
     int64_t n_shards;     /* power of two; 0 takes ls_train_default_shards */
     ls_reduction reduction;
     int64_t verify_every; /* steps between two comparisons of the weights over all ranks; 0 for none */
-    double stall_timeout; /* seconds without progress after which the job ends with a report; 0 for never */
     const char
         *output; /* model file to write at the end, or NULL; it carries the record of the training, too */
 
@@ -38,7 +37,8 @@ typedef struct ls_train_options {
                                         end. */
     int64_t checkpoint_keep;         /* newest ones that stay, at least 1 */
     bool resume;                     /* go on from the newest complete one, or begin anew if there is none */
-    bool allow_other_cpu;            /* resume although this machine computes in other bits */
+    bool allow_other_cpu;            /* resume, or train on ranks of several kinds, although
+                                        their processors compute in other last bits */
 } ls_train_options;
 
 /* Keras' defaults: 1 epoch, batch 32, learning rate 0.01, seed 0, shuffled; a checkpoint each epoch once a
@@ -105,7 +105,8 @@ typedef struct ls_train_observer {
  * cleared first and filled on every rank. Collective; model, options and observer's presence must agree on
  * all ranks. LS_E_USAGE for unusable options or more ranks than shards or rows, LS_E_INPUT for unusable data,
  * LS_E_DIVERGED when the loss is no longer finite (the message names epoch and step), LS_E_DIFFER when the
- * weights of the ranks do, LS_E_INTERRUPTED after a signal (see interrupt.h), when a checkpoint of the same
+ * weights of the ranks do, or at the start their arguments or (unless allow_other_cpu) kinds of processor,
+ * LS_E_INTERRUPTED after a signal (see interrupt.h), when a checkpoint of the same
  * step has been written on behalf of all ranks. Then model and history are as far as it came. */
 ls_status ls_train(ls_session *session, ls_model *model, ls_dataset *dataset, const ls_train_options *options,
                    const ls_train_observer *observer, ls_history *history);

@@ -45,7 +45,7 @@ static void read_environment(void)
 {
     char word[16];
     long long first, count = 1;
-    const char *text = getenv("LOCKSTEP_FAULT");
+    const char *text = getenv("LOCKSTEP_FAULT_PLAN");
     plan.known = true;
     if (!text || sscanf(text, "%15[a-z0-9]:%lld:%lld", word, &first, &count) < 2) return;
     for (int site = 0; site < LS_FAULT_SITES; site++)

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* name, word in LOCKSTEP_FAULT, errno that a fault leaves */
+/* name, word in LOCKSTEP_FAULT_PLAN, errno that a fault leaves */
 #define LS_FAULT_LIST(X)                                                                                     \
     X(LS_FAULT_ALLOC, "alloc", ENOMEM)                                                                       \
     X(LS_FAULT_OPEN, "open", EMFILE)                                                                         \
@@ -30,7 +30,7 @@ typedef enum ls_fault_site {
 #ifdef LOCKSTEP_FAULTS
 
 /* Whether this call shall fail; then errno is set. A process begins with the plan of the environment variable
- * LOCKSTEP_FAULT, "SITE:FIRST" or "SITE:FIRST:COUNT". Local; not for threads beside the main one. */
+ * LOCKSTEP_FAULT_PLAN, "SITE:FIRST" or "SITE:FIRST:COUNT". Local; not for threads beside the main one. */
 bool ls_fault(ls_fault_site site);
 
 /* From now on the questions at site (LS_FAULT_SITES: at any but LS_FAULT_MPI) are counted from 1, and count

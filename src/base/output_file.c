@@ -10,9 +10,10 @@
 #include <unistd.h>
 
 #include "base/fault_system.h"
+#include "base/place.h"
 
 enum {
-    PIECE = 1 << 30,      /* one write transfers less than 2^31 bytes */
+    PIECE = 1 << 26,      /* bytes of one write, between two signs of life */
     NAME_PART = 200,      /* of the target's name in the temporary one, so that NAME_MAX holds */
     NAME_ATTEMPTS = 1000, /* temporary names that dead runs with the same process number left */
 };
@@ -86,6 +87,7 @@ ls_status ls_output_file_write(ls_output_file *file, const void *data, size_t si
 {
     const char *at = data;
     while (size > 0) {
+        ls_place_pulse();
         const ssize_t written = write(file->descriptor, at, size < PIECE ? size : PIECE);
         if (written < 0) {
             if (errno == EINTR) continue;

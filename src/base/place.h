@@ -29,11 +29,19 @@ typedef struct ls_place {
     _Atomic int64_t step;                /* steps done since the start of training */
     _Atomic int32_t operation;
     _Atomic int32_t peer;      /* rank that a reduction waits for, -1 for no particular one */
-    _Atomic int64_t heartbeat; /* seconds of the monotonic clock at the watchdog's last look */
+    _Atomic int64_t heartbeat; /* milliseconds of the monotonic clock at the watchdog's last look */
 } ls_place;
 
 /* This process' place: private at first, in memory shared on the node once a session is open. Never NULL. */
 extern ls_place *ls_place_here;
+
+/* Says that the present operation goes on. Local. */
+static inline void ls_place_pulse(void)
+{
+    ls_place *place = ls_place_here;
+    atomic_store_explicit(&place->pulse, atomic_load_explicit(&place->pulse, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
 
 /* Says what begins now. Cheap enough for every step. Local. */
 static inline void ls_place_at(ls_operation operation, int peer)
@@ -41,8 +49,7 @@ static inline void ls_place_at(ls_operation operation, int peer)
     ls_place *place = ls_place_here;
     atomic_store_explicit(&place->operation, (int32_t)operation, memory_order_relaxed);
     atomic_store_explicit(&place->peer, peer, memory_order_relaxed);
-    atomic_store_explicit(&place->pulse, atomic_load_explicit(&place->pulse, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
+    ls_place_pulse();
 }
 
 /* Takes the place back to private memory, before the shared memory goes. Local. */

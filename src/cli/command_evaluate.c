@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "report.h"
 #include "source.h"
+#include "start.h"
 
 static void print_json(const cli_sets *sets, const ls_metrics *metrics)
 {
@@ -31,7 +32,7 @@ static int run(int argc, char **argv)
     ls_model *model = NULL;
     cli_sets sets = {0};
     ls_metrics metrics[CLI_MAX_SETS];
-    ls_status status = ls_session_open(&session);
+    ls_status status = cli_start(&cli_evaluate, options, positionals, &session);
     if (status == LS_OK) status = ls_model_load(session, positionals[0], &model, NULL);
     if (status == LS_OK) status = cli_sets_open(session, positionals[1], x, y, false, &sets);
     for (int i = 0; status == LS_OK && i < sets.n; i++)

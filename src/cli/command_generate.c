@@ -2,11 +2,13 @@
 #include <stdlib.h>
 
 #include "commands.h"
+#include "start.h"
 
 static const char detail[] =
-    "The data are scikit-learn's make_classification, element by element: every option has the name,\n"
-    "the default and the meaning of its parameter there. Lists are written 0.2,0.8; None is none.\n"
-    "With --train-size the rows are divided like train_test_split(X, y, train_size=...,\n"
+    "The data are scikit-learn's make_classification, element by element: every option has the name, the "
+    "default and "
+    "the meaning of its parameter there. Lists are written 0.2,0.8.\n"
+    "With --train-size the rows are divided like train_test_split(X, y, train_size=..., "
     "random_state=SPLIT_RANDOM_STATE) into /train and /test, otherwise all are in /train.";
 
 static void print_result(const ls_generate_options *options, int64_t n_train, const char *output)
@@ -84,7 +86,7 @@ static int run(int argc, char **argv)
     }
 
     ls_session *session = NULL;
-    ls_status status = ls_session_open(&session);
+    ls_status status = cli_start(&cli_generate, options, positionals, &session);
     if (status == LS_OK) status = ls_generate(session, &generate, output);
     if (status == LS_OK && ls_session_rank(session) == 0) {
         int64_t n_train = data->n_samples;

@@ -2,6 +2,7 @@
 
 #include "commands.h"
 #include "source.h"
+#include "start.h"
 
 static int run(int argc, char **argv)
 {
@@ -20,7 +21,7 @@ static int run(int argc, char **argv)
     ls_session *session = NULL;
     ls_model *model = NULL;
     cli_sets sets = {0};
-    ls_status status = ls_session_open(&session);
+    ls_status status = cli_start(&cli_predict, options, positionals, &session);
     if (status == LS_OK) status = ls_model_load(session, positionals[0], &model, NULL);
     if (status == LS_OK) status = cli_sets_open(session, positionals[1], x, NULL, true, &sets);
     if (status == LS_OK) status = ls_predict(session, model, sets.sets, sets.names, sets.n, output);
@@ -39,6 +40,6 @@ const cli_command cli_predict = {
     .n_positionals = 2,
     .text = "write the probabilities and classes of the rows of a file",
     .detail =
-        "For each set of DATA (train, test; data with --x) FILE gets y_pred, the probabilities of class 1\n"
+        "For each set of DATA (train, test; data with --x) FILE gets y_pred, the probabilities of class 1 "
         "as a (M, 1) array like Keras' model.predict, and class, 1 where they are 0.5 or more.",
     .run = run};

@@ -2,6 +2,7 @@
 
 #include "commands.h"
 #include "source.h"
+#include "start.h"
 
 static int run(int argc, char **argv)
 {
@@ -27,7 +28,7 @@ static int run(int argc, char **argv)
                                "--train-size: %g is neither a share between 0 and 1 nor a number of rows",
                                train_size);
     ls_session *session = NULL;
-    ls_status status = ls_session_open(&session);
+    ls_status status = cli_start(&cli_split, options, positionals, &session);
     if (status == LS_OK) {
         const ls_dataset_source source = {.file = positionals[0], .x = x, .y = y};
         status =
@@ -42,6 +43,6 @@ const cli_command cli_split = {
     .positionals = "DATA -o FILE",
     .n_positionals = 1,
     .text = "divide data of your own into /train and /test as train_test_split does",
-    .detail = "DATA is an HDF5 file with /X and /y, or FILE:/GROUP with these in a group. Arrays of other\n"
+    .detail = "DATA is an HDF5 file with /X and /y, or FILE:/GROUP with these in a group. Arrays of other "
               "names are given by --x and --y.",
     .run = run};

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "start.h"
 #include "terminal.h"
 
 /* Box-drawing characters, or their stand-ins in ASCII. */
@@ -101,7 +102,7 @@ static int run(int argc, char **argv)
     if (parsed >= 0) return parsed;
     ls_session *session = NULL;
     ls_model *model = NULL;
-    ls_status status = ls_session_open(&session);
+    ls_status status = cli_start(&cli_summary, options, positionals, &session);
     if (status == LS_OK) status = ls_model_load(session, positionals[0], &model, NULL);
     if (status == LS_OK && ls_session_rank(session) == 0) {
         print_table(model);

@@ -5,12 +5,16 @@
 #include "commands.h"
 #include "progress.h"
 #include "source.h"
+#include "start.h"
 #include "terminal.h"
 
-static const char detail[] = CLI_SOURCE_DETAIL
-    "\n\n"
-    "The model is the same on any number of ranks: a batch is cut into --shards parts, the ranks share\n"
-    "the parts, and the parts' sums are added in one fixed order. At most --shards ranks can take part.";
+static const char detail[] =
+    CLI_SOURCE_DETAIL "\nThe model is the same on any number of ranks: a batch is cut into --shards parts, "
+                      "the ranks share the parts, and "
+                      "the parts' sums are added in one fixed order. At most --shards ranks can take part."
+                      "\nSIGUSR1, SIGTERM or Ctrl-C at any rank makes all ranks write a checkpoint of the "
+                      "same step and leave with exit "
+                      "code 75; the same command with --resume goes on.";
 
 /* What the user said about the model, to build one or to check the one of --init against. */
 typedef struct wanted_model {
@@ -111,7 +115,7 @@ static void print_setup(void *context, const ls_train_setup *setup)
                 ls_activation_name(v->model->layers[i].activation));
     fprintf(stderr, "; %lld parameters, %s\n", (long long)v->model->n_parameters,
             ls_dtype_name(v->model->dtype));
-    fprintf(stderr, "training: %lld epochs of %lld steps, batch_size %lld over all ranks, learning_rate %g\n",
+    fprintf(stderr, "training: %lld epochs of %lld steps, batch_size %lld in all, learning_rate %g\n",
             (long long)v->train->epochs, (long long)setup->n_steps, (long long)v->train->batch_size,
             v->train->learning_rate);
     fprintf(stderr, "ranks: %d, shards: %lld, engine: %s\n", ls_session_size(v->session),
@@ -123,16 +127,20 @@ static void print_progress(void *context, const ls_train_progress *progress)
     cli_progress(((const view *)context)->style, progress);
 }
 
+/* Both kinds of loss: Keras' fit shows the mean over an epoch while the weights changed, evaluate that of one
+ * model. */
 static void print_results(const ls_history *history, const ls_metrics *finished, const char *output)
 {
-    const ls_metrics *last = &history->epochs[history->n_epochs - 1].metrics;
-    printf("                        loss  accuracy  precision    recall\n");
-    printf("epoch %-6lld mean  %10.6f  %8.6f   %8.6f  %8.6f   while training, as Keras' fit prints\n",
-           (long long)history->n_epochs, ls_metrics_loss(last), ls_metrics_binary_accuracy(last),
-           ls_metrics_precision(last), ls_metrics_recall(last));
-    printf("finished model     %10.6f  %8.6f   %8.6f  %8.6f   on all training rows, as evaluate\n",
-           ls_metrics_loss(finished), ls_metrics_binary_accuracy(finished), ls_metrics_precision(finished),
-           ls_metrics_recall(finished));
+    const ls_metrics *rows[] = {&history->epochs[history->n_epochs - 1].metrics, finished};
+    static const char *const remarks[] = {"as Keras' fit", "as evaluate"};
+    printf("training data              loss  accuracy  precision    recall\n");
+    for (int i = 0; i < 2; i++) {
+        char name[48] = "finished model";
+        if (i == 0) snprintf(name, sizeof name, "epoch %lld, running mean", (long long)history->n_epochs);
+        printf("%-21s  %8.6f  %8.6f   %8.6f  %8.6f  %s\n", name, ls_metrics_loss(rows[i]),
+               ls_metrics_binary_accuracy(rows[i]), ls_metrics_precision(rows[i]), ls_metrics_recall(rows[i]),
+               remarks[i]);
+    }
     if (output) printf("model written to %s\n", output);
 }
 
@@ -148,6 +156,7 @@ static int run(int argc, char **argv)
     wanted_model wanted = {.activation = "tanh"};
     int shuffle = 1, progress = AUTO;
     int64_t verbose = 1;
+    double stall_timeout = 0;
     int reduction = LS_REDUCTION_TREE;
     const char *x = NULL, *y = NULL, *history_path = NULL, *checkpoint_every = "1epochs";
     const cli_option options[] = {
@@ -182,10 +191,10 @@ static int run(int argc, char **argv)
         {"resume", 0, CLI_FLAG, &train.resume, "",
          "go on from the newest complete checkpoint of --checkpoint-dir, or start anew if there is none"},
         {"allow-other-cpu", 0, CLI_FLAG, &train.allow_other_cpu, "",
-         "resume although this machine computes in other last bits"},
+         "resume, or mix ranks, although their processors compute in other last bits"},
         {"verify-every", 0, CLI_INT, &train.verify_every, "K",
          "compare the weights of all ranks every K steps; 0 for never", .minimum = 0, .maximum = INT64_MAX},
-        {"stall-timeout", 0, CLI_DOUBLE, &train.stall_timeout, "SECONDS",
+        {"stall-timeout", 0, CLI_DOUBLE, &stall_timeout, "SECONDS",
          "end the job and say who is stuck when nothing moves for so long; 0 for never"},
         {"reduction", 0, CLI_CHOICE, &reduction, "tree|mpi",
          "how sums cross ranks: the fixed tree, or MPI_Allreduce, whose bits depend on the number of ranks",
@@ -219,7 +228,8 @@ static int run(int argc, char **argv)
     ls_model *model = NULL;
     ls_history history = {0};
     ls_metrics finished;
-    ls_status status = ls_session_open(&session);
+    ls_status status = cli_start(&cli_train, options, positionals, &session);
+    if (status == LS_OK) status = ls_session_watch(session, stall_timeout);
     if (status == LS_OK && history_path) status = ls_session_check_output(session, history_path);
     if (status == LS_OK) {
         const ls_dataset_source source = {.file = positionals[0], .set = x ? NULL : "train", .x = x, .y = y};

@@ -17,13 +17,20 @@ static void print_help(FILE *stream)
     for (int i = 0; i < N_COMMANDS; i++)
         fprintf(stream, "  %-10s %s\n", commands[i]->name, commands[i]->text);
     fprintf(stream, "\n  --version  print the versions of lockstep, MPI, HDF5 and BLAS\n"
-                    "  --help     print this; 'lockstep SUBCOMMAND --help' prints the options of one\n");
+                    "  --help     print this; 'lockstep SUBCOMMAND --help' prints the options of one\n\n"
+                    "Exit codes:\n");
+#define EXIT_CODE_LINE(name, number, text) fprintf(stream, "  %-4d %s\n", number, text);
+    LS_STATUS_LIST(EXIT_CODE_LINE)
+#undef EXIT_CODE_LINE
 }
 
 int main(int argc, char **argv)
 {
     setlocale(LC_CTYPE, ""); /* only what the terminal can show, never how numbers are written */
     if (argc < 2) {
+        /* In one write: another rank's exit makes mpirun speak at the same time. */
+        static char buffer[BUFSIZ];
+        setvbuf(stderr, buffer, _IOFBF, sizeof buffer);
         if (cli_is_first()) print_help(stderr);
         return LS_E_USAGE;
     }

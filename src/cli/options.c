@@ -23,12 +23,13 @@ bool cli_is_first(void)
 int cli_usage_error(const cli_command *command, const char *format, ...)
 {
     if (cli_is_first()) {
+        char text[1024];
         va_list arguments;
         va_start(arguments, format);
-        fprintf(stderr, "lockstep %s: ", command->name);
-        vfprintf(stderr, format, arguments);
-        fprintf(stderr, "\nTry 'lockstep %s --help'.\n", command->name);
+        vsnprintf(text, sizeof text, format, arguments);
         va_end(arguments);
+        /* In one write: another rank's exit makes mpirun speak at the same time. */
+        fprintf(stderr, "lockstep %s: %s\nTry 'lockstep %s --help'.\n", command->name, text, command->name);
     }
     return LS_E_USAGE;
 }
@@ -267,7 +268,14 @@ static void print_help(const cli_command *command, const cli_option *options)
         print_wrapped(help, HELP_COLUMN, HELP_COLUMN);
     }
     printf("%-*s%s\n", HELP_COLUMN, "      --help", "print this and exit");
-    if (command->detail) printf("\n%s\n", command->detail);
+    for (const char *line = command->detail; line && *line;) {
+        char paragraph[1024];
+        const int length = (int)strcspn(line, "\n");
+        snprintf(paragraph, sizeof paragraph, "%.*s", length, line);
+        putchar('\n');
+        print_wrapped(paragraph, 0, 0);
+        line += length + (line[length] == '\n');
+    }
 }
 
 /* getopt_long accepts beginnings of names; a script that relies on one breaks when an option is added. */
@@ -359,7 +367,10 @@ int cli_parse(const cli_command *command, const cli_option *options, int argc, c
 
 int cli_finish(ls_session *session, ls_status status)
 {
-    if (status != LS_OK && (!session || ls_session_rank(session) == 0))
+    /* A failure of MPI is known to the rank alone where it happened; without a session all ranks have the
+     * message. */
+    const bool tells = session ? ls_session_rank(session) == 0 : cli_is_first();
+    if (status != LS_OK && (tells || status == LS_E_MPI))
         fprintf(stderr, "lockstep: %s\n", ls_error_message());
     fflush(stdout);
     ls_session_close(session);

@@ -37,13 +37,13 @@ static void print_line(const ls_train_progress *p, const char *total, const char
             ls_metrics_precision(&p->metrics), ls_metrics_recall(&p->metrics));
 }
 
-/* The bar gives way to the measures when the terminal is narrow. */
+/* The line under the title of the epoch. The bar gives way to the measures when the terminal is narrow. */
 static void print_bar(const ls_train_progress *p, const char *total, const char *step)
 {
     char head[TEXT_SIZE], tail[TEXT_SIZE];
     const int head_length =
-        snprintf(head, sizeof head, "%lld/%lld %*lld/%lld ", (long long)p->epoch + 1, (long long)p->n_epochs,
-                 snprintf(NULL, 0, "%lld", (long long)p->n_steps), (long long)p->step, (long long)p->n_steps);
+        snprintf(head, sizeof head, "%*lld/%lld ", snprintf(NULL, 0, "%lld", (long long)p->n_steps),
+                 (long long)p->step, (long long)p->n_steps);
     const int tail_length =
         snprintf(tail, sizeof tail, " %s %s/step loss %.4f acc %.4f prec %.4f rec %.4f", total, step,
                  ls_metrics_loss(&p->metrics), ls_metrics_binary_accuracy(&p->metrics),
@@ -62,12 +62,16 @@ static void print_bar(const ls_train_progress *p, const char *total, const char 
 
 void cli_progress(cli_progress_style style, const ls_train_progress *p)
 {
+    static int64_t titled = -1; /* epoch whose title has been printed */
     char total[32], step[32];
     format_time(step, sizeof step, p->seconds / (double)p->step);
     format_time(total, sizeof total,
                 p->step == p->n_steps ? p->seconds
                                       : p->seconds / (double)p->step * (double)(p->n_steps - p->step));
     if (style == CLI_PROGRESS_BAR) {
+        if (titled != p->epoch)
+            fprintf(stderr, "Epoch %lld/%lld\n", (long long)p->epoch + 1, (long long)p->n_epochs);
+        titled = p->epoch;
         print_bar(p, total, step);
     } else if (style == CLI_PROGRESS_LINES && p->step == p->n_steps) {
         print_line(p, total, step);

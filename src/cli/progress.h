@@ -6,7 +6,7 @@
 
 typedef enum cli_progress_style {
     CLI_PROGRESS_NONE,
-    CLI_PROGRESS_BAR,  /* one line per epoch, rewritten in place */
+    CLI_PROGRESS_BAR,  /* a title and a line per epoch, rewritten in place */
     CLI_PROGRESS_LINES /* one line per epoch when it is done */
 } cli_progress_style;
 

@@ -18,8 +18,9 @@
 
 /* For the end of the help. */
 #define CLI_SOURCE_DETAIL                                                                                    \
-    "DATA is an HDF5 file with /train/X and /train/y, /test/X and /test/y, or FILE:/GROUP with these in a\n" \
-    "group. Arrays of other names are given by --x and --y."
+    "DATA is an HDF5 file with /train/X and /train/y, /test/X and /test/y, or FILE:/GROUP with these in a "  \
+    "group. "                                                                                                \
+    "Arrays of other names are given by --x and --y."
 
 /* The sets of a file, opened: train and test as far as the file has them, or the one that --x names. */
 enum { CLI_MAX_SETS = 2 };

@@ -1,14 +1,17 @@
 #include "comm/tree.h"
 
+#include <sched.h>
 #include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 
 enum {
     MAX_SUBTREES = 128, /* at most two per level of a tree of 2^62 leaves */
     PIECE = 1 << 30,    /* bytes of one MPI transfer */
-    TAG = 1
+    TAG = 1,
+    SPINS = 1000 /* some 0.1 ms */
 };
 
 struct ls_tree {
@@ -20,6 +23,7 @@ struct ls_tree {
     char *messages; /* n_subtrees messages (at least one, for the result) */
     char *received; /* one message */
     bool plain;
+    int64_t spins; /* looks at a request before the core is given away */
 };
 
 void ls_message_layout_init(ls_message_layout *layout, ls_dtype dtype, int64_t n_reals, int64_t n_doubles,
@@ -72,6 +76,7 @@ ls_status ls_tree_create(ls_session *session, const ls_message_layout *layout, i
         tree->layout = *layout;
         tree->n_leaves = n_leaves;
         tree->plain = plain;
+        tree->spins = session->node_size > sysconf(_SC_NPROCESSORS_ONLN) ? 0 : SPINS;
         int64_t first = ls_split(n_leaves, session->size, session->rank);
         const int64_t end = ls_split(n_leaves, session->size, session->rank + 1);
         while (first < end) {
@@ -119,26 +124,33 @@ void *ls_tree_message(ls_tree *tree, int index)
     return tree->messages + (size_t)index * tree->layout.size;
 }
 
-static ls_status send_message(ls_tree *tree, const char *message, int to)
+/* Waits for both requests (MPI_REQUEST_NULL is allowed): spinning at first, for the partner is usually about
+ * to answer, then giving the core away between looks, for it may be the partner that needs it. MPI's own
+ * blocking calls spin for ever, which made a step a thousand times slower beside another job. */
+static ls_status wait_both(const ls_tree *tree, MPI_Request requests[2])
 {
-    ls_place_at(LS_AT_REDUCE, to);
-    for (size_t at = 0; at < tree->layout.size; at += PIECE) {
-        const size_t rest = tree->layout.size - at;
-        LS_TRY(ls_mpi_check(MPI_Send(message + at, (int)(rest < PIECE ? rest : PIECE), MPI_BYTE, to, TAG,
-                                     tree->session->comm),
-                            "MPI_Send"));
+    for (int64_t look = 0;; look++) {
+        int done = 0;
+        LS_TRY(ls_mpi_check(MPI_Testall(2, requests, &done, MPI_STATUSES_IGNORE), "MPI_Testall"));
+        if (done) return LS_OK;
+        if (look >= tree->spins) sched_yield();
     }
-    return LS_OK;
 }
 
-static ls_status receive_message(ls_tree *tree, int from)
+/* Sends size bytes to one rank and receives as many from another; -1 for no rank. */
+static ls_status transfer(const ls_tree *tree, const char *out, int to, char *in, int from)
 {
-    ls_place_at(LS_AT_REDUCE, from);
+    MPI_Comm comm = tree->session->comm;
+    ls_place_at(LS_AT_REDUCE, from >= 0 ? from : to);
     for (size_t at = 0; at < tree->layout.size; at += PIECE) {
         const size_t rest = tree->layout.size - at;
-        LS_TRY(ls_mpi_check(MPI_Recv(tree->received + at, (int)(rest < PIECE ? rest : PIECE), MPI_BYTE, from,
-                                     TAG, tree->session->comm, MPI_STATUS_IGNORE),
-                            "MPI_Recv"));
+        const int n = (int)(rest < PIECE ? rest : PIECE);
+        MPI_Request requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+        if (from >= 0)
+            LS_TRY(ls_mpi_check(MPI_Irecv(in + at, n, MPI_BYTE, from, TAG, comm, &requests[0]), "MPI_Irecv"));
+        if (to >= 0)
+            LS_TRY(ls_mpi_check(MPI_Isend(out + at, n, MPI_BYTE, to, TAG, comm, &requests[1]), "MPI_Isend"));
+        LS_TRY(wait_both(tree, requests));
     }
     return LS_OK;
 }
@@ -148,17 +160,22 @@ static ls_status exchange_by_doubling(ls_tree *tree)
 {
     for (int distance = 1; distance < tree->session->size; distance *= 2) {
         const int partner = tree->session->rank ^ distance;
-        ls_place_at(LS_AT_REDUCE, partner);
-        for (size_t at = 0; at < tree->layout.size; at += PIECE) {
-            const size_t rest = tree->layout.size - at;
-            const int n = (int)(rest < PIECE ? rest : PIECE);
-            LS_TRY(
-                ls_mpi_check(MPI_Sendrecv(tree->messages + at, n, MPI_BYTE, partner, TAG, tree->received + at,
-                                          n, MPI_BYTE, partner, TAG, tree->session->comm, MPI_STATUS_IGNORE),
-                             "MPI_Sendrecv"));
-        }
+        LS_TRY(transfer(tree, tree->messages, partner, tree->received, partner));
         ls_message_add(&tree->layout, tree->messages, tree->received);
     }
+    return LS_OK;
+}
+
+/* The root's first message to all ranks, along a binomial tree. */
+static ls_status broadcast_sum(ls_tree *tree, int root)
+{
+    const int size = tree->session->size, rank = (tree->session->rank - root + size) % size;
+    int distance = 1;
+    while (distance < size && !(rank & distance)) distance *= 2;
+    if (rank != 0) LS_TRY(transfer(tree, NULL, -1, tree->messages, (rank - distance + root) % size));
+    for (distance /= 2; distance > 0; distance /= 2)
+        if (rank + distance < size)
+            LS_TRY(transfer(tree, tree->messages, (rank + distance + root) % size, NULL, -1));
     return LS_OK;
 }
 
@@ -191,12 +208,13 @@ static ls_status exchange_by_tree(ls_tree *tree)
                     ls_message_add(&tree->layout, held[kept - 1].message, held[i].message);
                     held[kept - 1].count = 2 * half;
                 } else {
-                    LS_TRY(send_message(tree, held[i].message,
-                                        ls_tree_owner(tree->n_leaves, n_ranks, first - half)));
+                    LS_TRY(transfer(tree, held[i].message,
+                                    ls_tree_owner(tree->n_leaves, n_ranks, first - half), NULL, -1));
                 }
             } else {
                 if (i + 1 == n_held) { /* the right half begins on another rank */
-                    LS_TRY(receive_message(tree, ls_tree_owner(tree->n_leaves, n_ranks, first + half)));
+                    LS_TRY(transfer(tree, NULL, -1, tree->received,
+                                    ls_tree_owner(tree->n_leaves, n_ranks, first + half)));
                     ls_message_add(&tree->layout, held[i].message, tree->received);
                     held[i].count = 2 * half;
                 }
@@ -205,15 +223,7 @@ static ls_status exchange_by_tree(ls_tree *tree)
         }
         n_held = kept;
     }
-    const int root = ls_tree_owner(tree->n_leaves, n_ranks, 0);
-    ls_place_at(LS_AT_REDUCE, root);
-    for (size_t at = 0; at < tree->layout.size; at += PIECE) {
-        const size_t rest = tree->layout.size - at;
-        LS_TRY(ls_mpi_check(MPI_Bcast(tree->messages + at, (int)(rest < PIECE ? rest : PIECE), MPI_BYTE, root,
-                                      tree->session->comm),
-                            "MPI_Bcast"));
-    }
-    return LS_OK;
+    return broadcast_sum(tree, ls_tree_owner(tree->n_leaves, n_ranks, 0));
 }
 
 /* One MPI_Allreduce in the layout's dtype; doubles and integers ride along behind the reals. */

@@ -12,7 +12,7 @@
 #include "base/memory.h"
 #include "base/place.h"
 
-enum { MAX_LINES = 64, LINE_SIZE = 256, SILENT_LOOKS = 5 };
+enum { MAX_LINES = 64, LINE_SIZE = 256 };
 
 struct ls_watchdog {
     ls_session *session;
@@ -32,14 +32,15 @@ static double now(void)
 }
 
 /* One line about one rank of the node. A rank is stuck if its watchdog no longer beats (stopped, swapped
- * out), or if it rests in an operation that waits for nobody. */
-static int describe(char *text, size_t size, const ls_session *session, int local, double look)
+ * out), or if it rests in an operation that waits for nobody. The others go on until they need a stopped
+ * rank, so at the time of a report it has been silent for longer than the limit. */
+static int describe(char *text, size_t size, const ls_session *session, int local, double limit)
 {
     const ls_place *place = &session->board->places[local];
     const ls_operation operation = (ls_operation)atomic_load(&place->operation);
     const int peer = atomic_load(&place->peer);
-    const double silent = now() - (double)atomic_load(&place->heartbeat);
-    const bool dead = silent > SILENT_LOOKS * look + 1;
+    const double silent = now() - 1e-3 * (double)atomic_load(&place->heartbeat);
+    const bool dead = silent > 0.75 * limit;
     const bool stuck = dead || !ls_operation_waits(operation);
     char whom[48] = "";
     if (ls_operation_waits(operation) && peer >= 0) snprintf(whom, sizeof whom, " for rank %d", peer);
@@ -61,7 +62,7 @@ static void report(const struct ls_watchdog *dog)
         dog->limit, host);
     int n_stuck = 0;
     for (int i = 0; i < session->node_size && i < MAX_LINES; i++) {
-        n_stuck += describe(text + used, LINE_SIZE, session, i, dog->look);
+        n_stuck += describe(text + used, LINE_SIZE, session, i, dog->limit);
         used += strlen(text + used);
     }
     if (n_stuck == 0)
@@ -84,10 +85,18 @@ static void end_job(const struct ls_watchdog *dog)
     _exit(LS_E_STALLED);
 }
 
+/* The work of the whole node: while one rank writes a large file, those that wait for it are not stuck. */
+static uint64_t pulse_of_node(const ls_session *session)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < session->node_size; i++) sum += atomic_load(&session->board->places[i].pulse);
+    return sum;
+}
+
 static void *watch(void *argument)
 {
     struct ls_watchdog *dog = argument;
-    uint64_t pulse = atomic_load(&ls_place_here->pulse);
+    uint64_t pulse = pulse_of_node(dog->session);
     double since = now(), looked = since;
     pthread_mutex_lock(&dog->mutex);
     while (!dog->stop) {
@@ -99,8 +108,8 @@ static void *watch(void *argument)
         pthread_cond_timedwait(&dog->wake, &dog->mutex, &until);
         if (dog->stop) break;
         const double time = now();
-        atomic_store(&ls_place_here->heartbeat, (int64_t)time);
-        const uint64_t seen = atomic_load(&ls_place_here->pulse);
+        atomic_store(&ls_place_here->heartbeat, (int64_t)(1e3 * time));
+        const uint64_t seen = pulse_of_node(dog->session);
         /* A process that was stopped itself (a suspended job) sees time jump: that is no stall. */
         if (seen != pulse || time - looked > 10 * dog->look + 1) {
             pulse = seen;
@@ -114,15 +123,14 @@ static void *watch(void *argument)
     return NULL;
 }
 
-ls_status ls_watchdog_start(ls_session *session, double seconds)
+static ls_status start(ls_session *session, double seconds)
 {
-    if (!(seconds > 0)) return LS_OK;
     struct ls_watchdog *dog;
     LS_TRY(ls_alloc(&dog, 1, sizeof *dog, "watchdog"));
     dog->session = session;
     dog->limit = seconds;
     dog->look = seconds / 8 < 1 ? seconds / 8 : 1;
-    atomic_store(&ls_place_here->heartbeat, (int64_t)now());
+    atomic_store(&ls_place_here->heartbeat, (int64_t)(1e3 * now()));
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -136,6 +144,12 @@ ls_status ls_watchdog_start(ls_session *session, double seconds)
     }
     session->watchdog = dog;
     return LS_OK;
+}
+
+ls_status ls_session_watch(ls_session *session, double seconds)
+{
+    ls_watchdog_stop(session);
+    return seconds > 0 ? ls_session_agree(session, start(session, seconds)) : LS_OK;
 }
 
 void ls_watchdog_stop(ls_session *session)

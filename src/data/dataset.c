@@ -1,7 +1,11 @@
 #include "data/dataset.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 #include "base/memory.h"
 #include "data/dataset_array.h"
+#include "data/dataset_glance.h"
 #include "data/dataset_sieve.h"
 
 struct ls_dataset {
@@ -31,16 +35,32 @@ static ls_status open_arrays(const ls_dataset_source *source, ls_dataset *datase
     return LS_OK;
 }
 
-/* A rank on another node may see another file of the same name. */
-static ls_status compare_with_rank_0(const ls_session *session, const ls_dataset *dataset,
-                                     const int64_t *shape)
+/* A rank on another node may see another file of the same name, or none. */
+static ls_status compare_ranks(ls_session *session, const ls_dataset *dataset)
 {
-    if (dataset->x.n_rows == shape[0] && dataset->x.n_columns == shape[1]) return LS_OK;
-    return ls_fail(LS_E_INPUT,
-                   "%s: rank %d sees %lld x %lld values, rank 0 %lld x %lld: use a directory that all "
-                   "nodes share",
-                   dataset->x_place.name, ls_session_rank(session), (long long)dataset->x.n_rows,
-                   (long long)dataset->x.n_columns, (long long)shape[0], (long long)shape[1]);
+    static const char remedy[] = "use a directory that all nodes share, or bring the copies up to date";
+    char text[2 * sizeof dataset->x_place.name + 256];
+    uint64_t x = 0, y = 0;
+    if (ls_session_size(session) == 1) return LS_OK;
+    ls_status status = ls_dataset_glance(&dataset->x, &x);
+    if (status == LS_OK && dataset->has_y) status = ls_dataset_glance(&dataset->y, &y);
+    LS_TRY(ls_session_agree(session, status));
+    int length =
+        snprintf(text, sizeof text, "%s: %lld x %lld values with the digest %016llx", dataset->x_place.name,
+                 (long long)dataset->x.n_rows, (long long)dataset->x.n_columns, (unsigned long long)x);
+    if (dataset->has_y)
+        snprintf(text + length, sizeof text - (size_t)length, "\n%s: %lld labels with the digest %016llx",
+                 dataset->y_place.name, (long long)dataset->y.n_rows, (unsigned long long)y);
+    return ls_session_compare(session, text, remedy);
+}
+
+/* What rank 0 could open and this rank cannot. */
+static ls_status fail_on_this_rank(const ls_session *session, ls_status status)
+{
+    char host[64] = "";
+    gethostname(host, sizeof host - 1);
+    return ls_fail(status, "%s (on rank %d, %s; rank 0 can read it: use a directory that all nodes share)",
+                   ls_error_message(), ls_session_rank(session), host);
 }
 
 ls_status ls_dataset_open(ls_session *session, const ls_dataset_source *source, ls_dataset **result)
@@ -52,14 +72,11 @@ ls_status ls_dataset_open(ls_session *session, const ls_dataset_source *source, 
     if (status == LS_OK && ls_session_rank(session) == 0) status = open_arrays(source, dataset);
     status = ls_session_agree(session, status);
     if (status == LS_OK) {
-        int64_t shape[2] = {dataset->x.n_rows, dataset->x.n_columns};
-        status = ls_broadcast(session, shape, sizeof shape);
-        if (status == LS_OK && ls_session_rank(session) != 0) {
-            status = open_arrays(source, dataset);
-            if (status == LS_OK) status = compare_with_rank_0(session, dataset, shape);
-        }
+        if (ls_session_rank(session) != 0) status = open_arrays(source, dataset);
+        if (status != LS_OK) status = fail_on_this_rank(session, status);
         status = ls_session_agree(session, status);
     }
+    if (status == LS_OK) status = compare_ranks(session, dataset);
     if (status != LS_OK) {
         ls_dataset_close(dataset);
         return status;

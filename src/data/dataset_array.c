@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/fault_system.h"
+#include "base/place.h"
 #include "data/dataset_listing.h"
 #include "data/hdf5_support.h"
 
@@ -394,6 +395,7 @@ static ls_status open_parts(ls_dataset_array *array)
 ls_status ls_dataset_array_open(const ls_dataset_place *place, ls_dataset_array *array)
 {
     ls_hdf5_begin();
+    ls_place_at(LS_AT_READ, -1);
     memset(array, 0, sizeof *array);
     array->place = place;
     array->file = array->dataset = array->space = array->memory_type = -1;
@@ -416,6 +418,7 @@ ls_status ls_dataset_array_read(const ls_dataset_array *array, int64_t first_row
                                 void *values)
 {
     ls_hdf5_begin();
+    ls_place_at(LS_AT_READ, -1);
     const hsize_t start[2] = {(hsize_t)first_row, 0};
     const hsize_t count[2] = {(hsize_t)n_rows, (hsize_t)array->n_columns};
     /* The same rank as in the file: HDF5 walks over shapes that differ value by value. */

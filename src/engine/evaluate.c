@@ -15,6 +15,7 @@ static ls_status measure_leaf(ls_engine *engine, ls_row_reader *reader, int64_t 
         const void *x, *y;
         rows = end - row < PIECE_ROWS ? end - row : PIECE_ROWS;
         LS_TRY(ls_row_reader_get(reader, row, rows, &x, &y));
+        ls_place_at(LS_AT_COMPUTE, -1);
         engine->kind->measure(engine, x, y, rows, metrics);
     }
     return LS_OK;

@@ -28,6 +28,7 @@ static ls_status predict_own_rows(ls_session *session, ls_engine *engine, ls_dat
         rows = end - row < PIECE_ROWS ? end - row : PIECE_ROWS;
         status = ls_row_reader_get(reader, row, rows, &x, &y);
         if (status != LS_OK) break;
+        ls_place_at(LS_AT_COMPUTE, -1);
         engine->kind->predict(engine, x, rows, p);
         /* As the notebook's predict_class, not as Keras' metrics: 0.5 is class 1 here. */
         for (int64_t i = 0; i < rows; i++)

@@ -2,10 +2,13 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fault_system.h"
@@ -15,7 +18,9 @@
 
 /* Keras takes the reader for a file by its name: one of this form serves load_model and load_weights. */
 static const char prefix[] = "checkpoint-", suffix[] = ".weights.h5";
+static const char lock_name[] = ".lock";
 enum { DIGITS = 12, NAME_SIZE = sizeof prefix + DIGITS + sizeof suffix, PATH_SIZE = 4096 };
+static const double LOCK_SECONDS = 10; /* a killed run may take so long to leave */
 
 static int is_checkpoint(const struct dirent *entry)
 {
@@ -60,7 +65,38 @@ static ls_status join(char *path, const char *directory, const char *name)
     return ls_fail(LS_E_USAGE, "%.100s...: the name of the checkpoint directory is too long", directory);
 }
 
-static ls_status prepare(const char *directory, bool fresh)
+/* Locks the directory for this run. A lock ends with the process that holds it, however it ends. */
+static ls_status lock_directory(const char *directory, int *lock)
+{
+    char path[PATH_SIZE];
+    LS_TRY(join(path, directory, lock_name));
+    *lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (*lock < 0)
+        return ls_fail(LS_E_OUTPUT, "%s: cannot write in the checkpoint directory: %s", directory,
+                       strerror(errno));
+    const struct timespec pause = {.tv_nsec = 100000000};
+    for (double waited = 0; flock(*lock, LOCK_EX | LOCK_NB) != 0; waited += 0.1) {
+        if (errno != EWOULDBLOCK && errno != EINTR) return LS_OK; /* a file system without locks */
+        if (waited > LOCK_SECONDS) {
+            ls_checkpoint_release(*lock);
+            *lock = -1;
+            return ls_fail(LS_E_USAGE,
+                           "%s: another run is writing its checkpoints here: wait for its end, or give "
+                           "another directory",
+                           directory);
+        }
+        ls_place_at(LS_AT_START, -1);
+        nanosleep(&pause, NULL);
+    }
+    return LS_OK;
+}
+
+void ls_checkpoint_release(int lock)
+{
+    if (lock >= 0) close(lock);
+}
+
+static ls_status prepare(const char *directory, bool fresh, int *lock)
 {
     struct stat found;
     if (mkdir(directory, 0777) != 0 && errno != EEXIST)
@@ -71,6 +107,7 @@ static ls_status prepare(const char *directory, bool fresh)
     if (access(directory, W_OK | X_OK) != 0)
         return ls_fail(LS_E_OUTPUT, "%s: cannot write in the checkpoint directory: %s", directory,
                        strerror(errno));
+    LS_TRY(lock_directory(directory, lock));
     listing present;
     LS_TRY(list(directory, is_checkpoint, &present));
     const int n_present = present.n;
@@ -92,9 +129,16 @@ static ls_status prepare(const char *directory, bool fresh)
     return status;
 }
 
-ls_status ls_checkpoint_prepare(ls_session *session, const char *directory, bool fresh)
+ls_status ls_checkpoint_prepare(ls_session *session, const char *directory, bool fresh, int *lock)
 {
-    return ls_session_agree(session, session->rank == 0 ? prepare(directory, fresh) : LS_OK);
+    *lock = -1;
+    const ls_status status =
+        ls_session_agree(session, session->rank == 0 ? prepare(directory, fresh, lock) : LS_OK);
+    if (status != LS_OK) {
+        ls_checkpoint_release(*lock);
+        *lock = -1;
+    }
+    return status;
 }
 
 static ls_status write_and_prune(const char *directory, int64_t keep, const ls_model *model,
@@ -107,7 +151,11 @@ static ls_status write_and_prune(const char *directory, int64_t keep, const ls_m
     LS_TRY(ls_model_file_write(model, &config, record, path));
     listing present;
     LS_TRY(list(directory, is_checkpoint, &present));
-    for (int i = 0; i < present.n - keep; i++)
+    /* What comes after the present step was damaged when the run was resumed: it is no successor of anything.
+     */
+    int n_until_now = present.n;
+    while (n_until_now > 0 && strcmp(present.entries[n_until_now - 1]->d_name, name) > 0) n_until_now--;
+    for (int i = 0; i < n_until_now - keep; i++)
         if (join(path, directory, present.entries[i]->d_name) == LS_OK) unlink(path);
     free_listing(&present);
     return LS_OK;
@@ -123,21 +171,47 @@ ls_status ls_checkpoint_write(ls_session *session, const char *directory, int64_
     return ls_session_agree(session, status);
 }
 
+static ls_status other_model(const char *path, const char *item, const char *then, const char *now)
+{
+    return ls_fail(LS_E_USAGE,
+                   "%s: %s was %s when the run began and is %s now: resume with the same, or start anew in "
+                   "another checkpoint directory",
+                   path, item, then, now);
+}
+
+/* "2,2", as --hidden takes it. */
+static const char *hidden_units(const ls_model *model, char *text, size_t size)
+{
+    size_t used = 0;
+    snprintf(text, size, "none");
+    for (int64_t i = 0; i < model->n_layers - 1 && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%lld", i ? "," : "",
+                                 (long long)model->layers[i].units);
+    return text;
+}
+
+/* The first thing in which the models differ, both named. */
 static ls_status same_layers(const char *path, const ls_model *found, const ls_model *model)
 {
-    bool same = found->dtype == model->dtype && found->n_features == model->n_features &&
-                found->n_layers == model->n_layers;
+    char then[128], now[128];
+    if (found->n_features != model->n_features) {
+        snprintf(then, sizeof then, "%lld", (long long)found->n_features);
+        snprintf(now, sizeof now, "%lld", (long long)model->n_features);
+        return other_model(path, "n_features", then, now);
+    }
+    if (found->dtype != model->dtype)
+        return other_model(path, "dtype", ls_dtype_name(found->dtype), ls_dtype_name(model->dtype));
+    bool same = found->n_layers == model->n_layers;
     for (int64_t i = 0; same && i < model->n_layers; i++)
-        same = found->layers[i].units == model->layers[i].units &&
-               found->layers[i].activation == model->layers[i].activation;
-    if (same) return LS_OK;
-    return ls_fail(
-        LS_E_USAGE,
-        "%s: holds another model (%s, %lld features, %lld layers, %lld parameters) than this run's (%s, %lld "
-        "features, %lld layers, %lld parameters): resume with the same --hidden, --activation and --dtype",
-        path, ls_dtype_name(found->dtype), (long long)found->n_features, (long long)found->n_layers,
-        (long long)found->n_parameters, ls_dtype_name(model->dtype), (long long)model->n_features,
-        (long long)model->n_layers, (long long)model->n_parameters);
+        same = found->layers[i].units == model->layers[i].units;
+    if (!same)
+        return other_model(path, "hidden", hidden_units(found, then, sizeof then),
+                           hidden_units(model, now, sizeof now));
+    for (int64_t i = 0; i < model->n_layers; i++)
+        if (found->layers[i].activation != model->layers[i].activation)
+            return other_model(path, "activation", ls_activation_name(found->layers[i].activation),
+                               ls_activation_name(model->layers[i].activation));
+    return LS_OK;
 }
 
 static void notice(const ls_train_observer *observer, const char *text)

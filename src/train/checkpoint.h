@@ -19,8 +19,14 @@ ls_status ls_checkpoint_write(ls_session *session, const char *directory, int64_
 ls_status ls_checkpoint_read_newest(ls_session *session, const char *directory, ls_model *model,
                                     const ls_train_observer *observer, char **text, char *name, size_t size);
 
-/* Prepares the directory for a run: makes it, removes what a killed run left half written. If fresh,
- * LS_E_USAGE if it holds checkpoints, which would mix with those to come. Collective. LS_E_OUTPUT. */
-ls_status ls_checkpoint_prepare(ls_session *session, const char *directory, bool fresh);
+/* Prepares the directory for a run: makes it, locks it on rank 0 until *lock is given to
+ * ls_checkpoint_release or the process ends, removes what a killed run left half written. LS_E_USAGE if
+ * another run holds the lock (and does not leave within seconds), or if fresh and there are checkpoints,
+ * which would mix with those to come. *lock is -1 on the other ranks and after a failure. Collective.
+ * LS_E_OUTPUT. */
+ls_status ls_checkpoint_prepare(ls_session *session, const char *directory, bool fresh, int *lock);
+
+/* Lets other runs into the directory; -1 is allowed. Local. */
+void ls_checkpoint_release(int lock);
 
 #endif

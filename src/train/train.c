@@ -10,7 +10,6 @@
 #include "base/memory.h"
 #include "base/place.h"
 #include "comm/tree.h"
-#include "comm/watchdog.h"
 #include "data/dataset_digest.h"
 #include "data/feed.h"
 #include "engine/arithmetic.h"
@@ -18,6 +17,7 @@
 #include "lockstep/interrupt.h"
 #include "model/model_file.h"
 #include "train/checkpoint.h"
+#include "train/compare.h"
 #include "train/history.h"
 #include "train/optimizer.h"
 #include "train/record.h"
@@ -110,6 +110,7 @@ typedef struct run {
     ls_tree *tree;
     ls_feed *feed;
     int64_t first_shard;
+    int lock;         /* of the checkpoint directory, on rank 0 */
     json_t *settings; /* what must not change when the run is resumed */
     ls_position position;
     bool stop;                 /* a signal came: the same on all ranks */
@@ -144,7 +145,8 @@ static int64_t iterations(const run *r)
     return r->position.epoch * r->order.n_batches + r->position.step;
 }
 
-/* The settings that decide the bits of the result, by the names that the user knows. */
+/* The settings that decide the bits of the result, by the names that the user knows; what explains a
+ * difference in another one comes before it. */
 static ls_status make_settings(run *r, ls_dataset *dataset)
 {
     char data[LS_DATASET_DIGEST_SIZE], weights[17], arithmetic[64];
@@ -155,9 +157,9 @@ static ls_status make_settings(run *r, ls_dataset *dataset)
                                              (size_t)model->n_parameters * ls_dtype_size(model->dtype)));
     ls_arithmetic_name(arithmetic, sizeof arithmetic);
     r->settings = json_pack(
-        "{s:s, s:I, s:I, s:I, s:f, s:I, s:b, s:I, s:s, s:s, s:s, s:s}", "training data", data, "n_samples",
-        (json_int_t)r->order.n_samples, "n_features", (json_int_t)model->n_features, "batch_size",
-        (json_int_t)r->order.batch_size, "learning_rate", r->options->learning_rate, "seed",
+        "{s:I, s:I, s:s, s:I, s:f, s:I, s:b, s:I, s:s, s:s, s:s, s:s}", "n_samples",
+        (json_int_t)r->order.n_samples, "n_features", (json_int_t)model->n_features, "training data", data,
+        "batch_size", (json_int_t)r->order.batch_size, "learning_rate", r->options->learning_rate, "seed",
         (json_int_t)r->options->seed, "shuffle", (int)r->options->shuffle, "shards", (json_int_t)r->n_shards,
         "initial weights", weights, "engine", r->engine->kind->name, "reduction",
         r->options->reduction == LS_REDUCTION_TREE ? "tree" : "mpi", "arithmetic", arithmetic);
@@ -216,10 +218,9 @@ static ls_status prepare(run *r, ls_dataset *dataset)
     r->saved_iterations = -1;
     ls_order_init(&r->order, ls_dataset_n_samples(dataset), r->model->n_features, options->batch_size,
                   r->n_shards, options->shuffle, options->seed);
-    LS_TRY(ls_session_agree(r->session, ls_watchdog_start(r->session, options->stall_timeout)));
     if (options->output) LS_TRY(ls_session_check_output(r->session, options->output));
     if (options->checkpoint_dir)
-        LS_TRY(ls_checkpoint_prepare(r->session, options->checkpoint_dir, !options->resume));
+        LS_TRY(ls_checkpoint_prepare(r->session, options->checkpoint_dir, !options->resume, &r->lock));
     ls_status status = ls_engine_create(&ls_engine_reference, r->model, r->n_shards,
                                         options->verify_every ? LS_VERIFY_INTS : 0, &r->engine);
     ls_place_at(LS_AT_READ, -1);
@@ -241,9 +242,16 @@ static ls_status format_record(const run *r, char **text)
     return ls_session_agree(r->session, status);
 }
 
+/* A run that compares weights writes none that it has not compared: its files can be trusted afterwards. */
+static ls_status verify_before_writing(const run *r)
+{
+    return r->options->verify_every ? ls_verify_now(r->session, r->model, iterations(r)) : LS_OK;
+}
+
 static ls_status write_checkpoint(run *r)
 {
     char *text;
+    LS_TRY(verify_before_writing(r));
     LS_TRY(format_record(r, &text));
     const ls_status status =
         ls_checkpoint_write(r->session, r->options->checkpoint_dir, r->options->checkpoint_keep, r->model,
@@ -259,6 +267,7 @@ static ls_status write_output(run *r)
     char *text;
     const ls_training_config config = {.learning_rate = r->options->learning_rate,
                                        .iterations = iterations(r)};
+    LS_TRY(verify_before_writing(r));
     LS_TRY(format_record(r, &text));
     ls_place_at(LS_AT_WRITE, -1);
     const ls_status status = ls_session_rank(r->session) == 0
@@ -427,15 +436,17 @@ ls_status ls_train(ls_session *session, ls_model *model, ls_dataset *dataset, co
              .options = options,
              .observer = observer,
              .history = history,
+             .lock = -1,
              .n_shards =
                  options->n_shards ? options->n_shards : ls_train_default_shards(options->batch_size)};
     ls_history_clear(history);
+    LS_TRY(ls_train_compare(session, model, options, observer));
     LS_TRY(check_options(session, model, dataset, options, r.n_shards));
     const ls_status status = train(&r, dataset);
+    ls_checkpoint_release(r.lock);
     json_decref(r.settings);
     ls_feed_destroy(r.feed);
     ls_tree_destroy(r.tree);
     ls_engine_destroy(r.engine);
-    ls_watchdog_stop(session);
     return status;
 }

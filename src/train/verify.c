@@ -33,18 +33,41 @@ static int64_t majority(const int64_t *digests, int n)
     return candidate;
 }
 
+/* " 3, 5": the ranks whose digest is not usual, or all of them. */
+static void list_ranks(char *text, size_t size, const int64_t *digests, int n, int64_t usual, bool all)
+{
+    size_t used = 0;
+    text[0] = 0;
+    for (int i = 0; i < n; i++) {
+        if (!all && digests[i] == usual) continue;
+        if (used > size - 24) {
+            snprintf(text + used, size - used, " and more");
+            return;
+        }
+        used += (size_t)snprintf(text + used, size - used, "%s %d", used ? "," : "", i);
+    }
+}
+
 static ls_status name_differing(const int64_t *digests, int n, int64_t step)
 {
-    char ranks[256] = "";
-    size_t used = 0;
+    char ranks[256];
     const int64_t usual = majority(digests, n);
-    for (int i = 0; i < n && used < sizeof ranks - 16; i++)
-        if (digests[i] != usual) used += (size_t)snprintf(ranks + used, sizeof ranks - used, " %d", i);
+    int n_usual = 0;
+    for (int i = 0; i < n; i++) n_usual += digests[i] == usual;
+    const bool decided = 2 * n_usual > n;
+    list_ranks(ranks, sizeof ranks, digests, n, usual, !decided);
+    if (decided)
+        return ls_fail(
+            LS_E_DIFFER,
+            "after step %lld the weights of rank(s)%s differ from those of the other ranks: suspect "
+            "the memory or the processor of their node, and resume from the last checkpoint without it",
+            (long long)step, ranks);
     return ls_fail(
         LS_E_DIFFER,
-        "before step %lld the weights of rank(s)%s differ from those of the other ranks: suspect the memory "
-        "or the processor of their node, and resume from the last checkpoint without it",
-        (long long)step + 1, ranks);
+        "after step %lld the weights of the ranks%s differ, and there is no majority that would tell "
+        "which are right: suspect the memory or the processor of their nodes, and resume from the last "
+        "checkpoint on others",
+        (long long)step, ranks);
 }
 
 ls_status ls_verify_compare(ls_session *session, const ls_model *model, const int64_t sums[LS_VERIFY_INTS],
@@ -64,4 +87,14 @@ ls_status ls_verify_compare(ls_session *session, const ls_model *model, const in
     if (status == LS_OK) status = name_differing(digests, session->size, step);
     ls_free(digests);
     return status;
+}
+
+ls_status ls_verify_now(ls_session *session, const ls_model *model, int64_t step)
+{
+    int64_t values[LS_VERIFY_INTS];
+    ls_verify_digest(model, values);
+    LS_TRY(
+        ls_mpi_check(MPI_Allreduce(MPI_IN_PLACE, values, LS_VERIFY_INTS, MPI_INT64_T, MPI_SUM, session->comm),
+                     "MPI_Allreduce"));
+    return ls_verify_compare(session, model, values, step);
 }

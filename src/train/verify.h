@@ -14,9 +14,12 @@ void ls_verify_digest(const ls_model *model, int64_t values[LS_VERIFY_INTS]);
 
 /* Looks at the sums of these values over all ranks. The ranks' nibbles d are all equal exactly if size *
  * sum(d^2) = sum(d)^2 (Cauchy and Schwarz), so every rank comes to the same verdict. LS_E_DIFFER names the
- * ranks whose parameters are not those of the majority; step is for the message. Collective if they differ.
- */
+ * ranks whose parameters are not those of the majority, or all of them if there is none; step is for the
+ * message. Collective if they differ. */
 ls_status ls_verify_compare(ls_session *session, const ls_model *model, const int64_t sums[LS_VERIFY_INTS],
                             int64_t step);
+
+/* Adds and compares at once, between two steps. Collective. */
+ls_status ls_verify_now(ls_session *session, const ls_model *model, int64_t step);
 
 #endif

@@ -115,7 +115,6 @@ static ls_status train(void)
     ls_train_options options;
     ls_train_defaults(&options);
     options.verify_every = 2;
-    options.stall_timeout = 1000;
     return train_with(&options);
 }
 
@@ -175,7 +174,8 @@ static ls_status probe(void)
 static ls_status open_session(void)
 {
     ls_session *second;
-    const ls_status status = ls_session_open(&second);
+    ls_status status = ls_session_open(&second);
+    if (status == LS_OK) status = ls_session_watch(second, 1000);
     ls_session_close(second);
     return status;
 }

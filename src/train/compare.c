@@ -1,0 +1,58 @@
+#include "train/compare.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "base/blas.h"
+#include "engine/arithmetic.h"
+
+static ls_status compare_arguments(ls_session *session, const ls_model *model,
+                                   const ls_train_options *options)
+{
+    char text[2048];
+    XXH64_hash_t layers = 0;
+    for (int64_t i = 0; i < model->n_layers; i++) {
+        const int64_t layer[2] = {model->layers[i].units, model->layers[i].activation};
+        layers = XXH3_64bits_withSeed(layer, sizeof layer, layers);
+    }
+    const XXH64_hash_t weights =
+        XXH3_64bits(model->parameters, (size_t)model->n_parameters * ls_dtype_size(model->dtype));
+    const XXH64_hash_t directory =
+        options->checkpoint_dir ? XXH3_64bits(options->checkpoint_dir, strlen(options->checkpoint_dir)) : 0;
+    snprintf(text, sizeof text,
+             "model of %lld features, %lld layers, %lld parameters in %s\nlayers with the digest %016llx\n"
+             "initial weights with the digest %016llx\nepochs %lld\nbatch_size %lld\nlearning_rate %.17g\n"
+             "seed %llu\nshuffle %d\nn_shards %lld\nreduction %d\nverify_every %lld\n"
+             "output %d\ncheckpoint_dir with the digest %016llx\ncheckpoint_every_steps %lld\n"
+             "checkpoint_every_epochs %lld\ncheckpoint_every_seconds %.17g\ncheckpoint_keep %lld\nresume %d\n"
+             "allow_other_cpu %d",
+             (long long)model->n_features, (long long)model->n_layers, (long long)model->n_parameters,
+             ls_dtype_name(model->dtype), (unsigned long long)layers, (unsigned long long)weights,
+             (long long)options->epochs, (long long)options->batch_size, options->learning_rate,
+             (unsigned long long)options->seed, options->shuffle, (long long)options->n_shards,
+             options->reduction, (long long)options->verify_every, options->output != NULL,
+             (unsigned long long)directory, (long long)options->checkpoint_every_steps,
+             (long long)options->checkpoint_every_epochs, options->checkpoint_every_seconds,
+             (long long)options->checkpoint_keep, options->resume, options->allow_other_cpu);
+    return ls_session_compare(session, text, "call ls_train with the same model and options on all ranks");
+}
+
+ls_status ls_train_compare(ls_session *session, const ls_model *model, const ls_train_options *options,
+                           const ls_train_observer *observer)
+{
+    char text[256], arithmetic[64];
+    LS_TRY(compare_arguments(session, model, options));
+    ls_arithmetic_name(arithmetic, sizeof arithmetic);
+    snprintf(text, sizeof text, "%s\nBLAS kernels %s", arithmetic, ls_blas_kernels());
+    const ls_status status = ls_session_compare(
+        session, text,
+        options->allow_other_cpu ? "allowed, so the last bits of the model depend on the number of ranks"
+                                 : "run on nodes of one kind, or allow by --allow-other-cpu that the last "
+                                   "bits of the model depend on the "
+                                   "number of ranks");
+    if (status != LS_E_DIFFER || !options->allow_other_cpu) return status;
+    if (session->rank == 0 && observer && observer->notice)
+        observer->notice(observer->context, ls_error_message());
+    return LS_OK;
+}

@@ -1,0 +1,13 @@
+/* Whether the ranks are about to train the same model in the same way. */
+#ifndef LS_TRAIN_COMPARE_H
+#define LS_TRAIN_COMPARE_H
+
+#include "comm/comm.h"
+#include "lockstep/train.h"
+
+/* Collective: model, options and the kind of processor are compared over all ranks. LS_E_DIFFER; with
+ * allow_other_cpu another kind of processor is only told to the observer. */
+ls_status ls_train_compare(ls_session *session, const ls_model *model, const ls_train_options *options,
+                           const ls_train_observer *observer);
+
+#endif

@@ -30,7 +30,7 @@ else
 fi
 
 begin_step "Build (Release, into build-test/)"
-cmake -S . -B build-test -G Ninja -DCMAKE_BUILD_TYPE=Release -DLOCKSTEP_WERROR=ON \
+cmake -S . -B build-test -G Ninja -DCMAKE_BUILD_TYPE=Release -DLOCKSTEP_WERROR=ON -DLOCKSTEP_FAULTS=ON \
     -DLOCKSTEP_TEST_PYTHON="$PWD/.venv-tests/bin/python" -DLOCKSTEP_SANITIZED_BUILD="$PWD/build-debug"
 cmake --build build-test
 

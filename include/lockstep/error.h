@@ -3,7 +3,8 @@
  * Every function that can fail returns an ls_status. The numbers are the exit codes of the command, so they
  * are stable. Beside the code there is one message per thread: it names the file and place, what was found
  * and what to do. Collective functions agree before they return: all ranks get the code and the text of the
- * lowest rank that failed. */
+ * lowest rank that failed. Only when MPI itself fails, so that nothing can be agreed on, the job ends by
+ * MPI_Abort. */
 #ifndef LOCKSTEP_ERROR_H
 #define LOCKSTEP_ERROR_H
 

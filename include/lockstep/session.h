@@ -23,9 +23,7 @@ ls_status ls_session_open(ls_session **session);
  * LS_E_INTERNAL if there is no thread to be had. */
 ls_status ls_session_watch(ls_session *session, double seconds);
 
-/* Ends the session, and MPI if ls_session_open began it. If an MPI call has failed on this rank, where the
- * others may wait for it for ever, it ends the job instead, by MPI_Abort with LS_E_MPI. NULL is allowed.
- * Collective. */
+/* Ends the session, and MPI if ls_session_open began it. NULL is allowed. Collective. */
 void ls_session_close(ls_session *session);
 
 /* This process' number, 0 .. size-1. Rank 0 prints, decides and writes. Local. */

@@ -30,6 +30,9 @@ ls_status ls_fail(ls_status status, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    /* What a file says must not move the cursor or change colours of the terminal that shows it. */
+    for (char *at = text; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f) *at = '?';
     snprintf(message, sizeof message, "%s", text);
     return status;
 }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
+
 enum { ALIGNMENT = 64 }; /* a cache line, and the widest vector */
 
 static _Atomic int64_t live;
@@ -16,7 +18,7 @@ ls_status ls_alloc(void *block, size_t count, size_t size, const char *purpose)
     if (__builtin_mul_overflow(count, size, &bytes) || bytes > (size_t)PTRDIFF_MAX - ALIGNMENT)
         return ls_fail(LS_E_MEMORY, "%s: %zu x %zu bytes cannot be addressed", purpose, count, size);
     bytes = (bytes + ALIGNMENT) / ALIGNMENT * ALIGNMENT;
-    void *memory = aligned_alloc(ALIGNMENT, bytes);
+    void *memory = ls_fault(LS_FAULT_ALLOC) ? NULL : aligned_alloc(ALIGNMENT, bytes);
     if (!memory) return ls_fail(LS_E_MEMORY, "%s: no memory for %zu bytes", purpose, bytes);
     memset(memory, 0, bytes);
     atomic_fetch_add(&live, 1);

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault_system.h"
 #include "base/place.h"
 
 enum {

@@ -64,7 +64,7 @@ static ls_status make_model(ls_session *session, const wanted_model *wanted, int
     status = ls_model_load(session, wanted->init, model, NULL);
     if (status == LS_OK) status = check_init(wanted, activation, *model);
     if (status == LS_OK && wanted->dtype_given) status = ls_model_convert(*model, (ls_dtype)wanted->dtype);
-    return status;
+    return ls_session_agree(session, status);
 }
 
 /* "1000steps", "1epochs" or "60s": exactly one of the three periods is set. */
@@ -72,7 +72,7 @@ static bool parse_period(const char *text, ls_train_options *train)
 {
     char *unit;
     const double number = strtod(text, &unit);
-    const bool whole = number >= 1 && number == (double)(int64_t)number;
+    const bool whole = number >= 1 && number < 0x1p63 && number == (double)(int64_t)number;
     train->checkpoint_every_steps = train->checkpoint_every_epochs = 0;
     train->checkpoint_every_seconds = 0;
     if ((!strcmp(unit, "steps") || !strcmp(unit, "step")) && whole) {

@@ -1,10 +1,12 @@
 #include "comm/comm.h"
 
-#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/blas.h"
+#include "base/fault.h"
 #include "base/memory.h"
 #include "base/output_file.h"
 #include "comm/rollcall.h"
@@ -12,18 +14,36 @@
 
 enum { PIECE = 1 << 30 }; /* MPI counts are int */
 
-/* A call has failed on this rank. The others may be waiting for it for ever, and no agreement is possible any
- * more. */
-static bool mpi_failed;
+/* The board of the open session, for the last words of end_job. */
+static ls_board *board;
+
+/* The others wait for this rank in a call that it will not make, and nothing can be told them any more. The
+ * first rank of a node that gets here says why; the launcher ends them all. */
+static void end_job(void)
+{
+    int rank = 0, unreported = 0;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    if (!board || atomic_compare_exchange_strong(&board->reported, &unreported, 1)) {
+        char text[LS_MESSAGE_SIZE + 64];
+        const int length = snprintf(text, sizeof text, "lockstep: rank %d: %s\n", rank, ls_error_message());
+        if (write(STDERR_FILENO, text, (size_t)length) < 0) _exit(LS_E_MPI);
+    }
+    MPI_Abort(MPI_COMM_WORLD, LS_E_MPI);
+    _exit(LS_E_MPI);
+}
 
 ls_status ls_mpi_check(int code, const char *call)
 {
+    if (ls_fault(LS_FAULT_MPI)) code = MPI_ERR_OTHER;
     if (code == MPI_SUCCESS) return LS_OK;
-    mpi_failed = true;
     char text[MPI_MAX_ERROR_STRING] = "";
-    int length = 0;
+    int length = 0, initialized = 0, size = 1;
     MPI_Error_string(code, text, &length);
-    return ls_fail(LS_E_MPI, "%s: %s", call, text);
+    ls_fail(LS_E_MPI, "%s: %s", call, text);
+    MPI_Initialized(&initialized);
+    if (initialized) MPI_Comm_size(MPI_COMM_WORLD, &size);
+    if (size > 1) end_job();
+    return LS_E_MPI;
 }
 
 /* Ranks ordered by (lowest world rank of the node, world rank): one node's ranks become neighbours. */
@@ -48,8 +68,8 @@ static ls_status share_board(ls_session *session)
         MPI_Comm_split_type(session->comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &session->node),
         "MPI_Comm_split_type"));
     int local;
-    MPI_Comm_rank(session->node, &local);
-    MPI_Comm_size(session->node, &session->node_size);
+    LS_TRY(ls_mpi_check(MPI_Comm_rank(session->node, &local), "MPI_Comm_rank"));
+    LS_TRY(ls_mpi_check(MPI_Comm_size(session->node, &session->node_size), "MPI_Comm_size"));
     session->first_on_node = session->rank - local;
     const size_t size = sizeof(ls_board) + (size_t)session->node_size * sizeof(ls_place);
     void *base;
@@ -64,6 +84,7 @@ static ls_status share_board(ls_session *session)
     session->board = (ls_board *)aligned;
     if (local == 0) memset(session->board, 0, size);
     LS_TRY(ls_mpi_check(MPI_Barrier(session->node), "MPI_Barrier"));
+    board = session->board;
     ls_place_here = &session->board->places[local];
     ls_place_at(LS_AT_START, -1);
     return LS_OK;
@@ -91,33 +112,44 @@ static ls_status begin(ls_session *session)
         LS_TRY(ls_mpi_check(MPI_Init(NULL, NULL), "MPI_Init"));
         session->initialized_mpi = 1;
     }
-    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    LS_TRY(
+        ls_mpi_check(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler"));
     LS_TRY(order_by_node(&session->comm));
-    MPI_Comm_set_errhandler(session->comm, MPI_ERRORS_RETURN);
-    MPI_Comm_rank(session->comm, &session->rank);
-    MPI_Comm_size(session->comm, &session->size);
+    LS_TRY(
+        ls_mpi_check(MPI_Comm_set_errhandler(session->comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler"));
+    LS_TRY(ls_mpi_check(MPI_Comm_rank(session->comm, &session->rank), "MPI_Comm_rank"));
+    LS_TRY(ls_mpi_check(MPI_Comm_size(session->comm, &session->size), "MPI_Comm_size"));
     ls_blas_one_thread();
     LS_TRY(ls_roll_call_launcher(session->size));
     LS_TRY(ls_roll_call_programs(session)); /* before anything whose layout depends on the build */
     return share_board(session);
 }
 
+/* Takes back what begin did, also the part of it that a failure left. */
+static void end(ls_session *session)
+{
+    ls_place_leave();
+    board = NULL;
+    if (session->window != MPI_WIN_NULL) MPI_Win_free(&session->window);
+    if (session->node != MPI_COMM_NULL) MPI_Comm_free(&session->node);
+    if (session->comm != MPI_COMM_NULL) MPI_Comm_free(&session->comm);
+    if (session->initialized_mpi) MPI_Finalize();
+}
+
 ls_status ls_session_open(ls_session **result)
 {
     *result = NULL;
-    ls_session *session;
-    LS_TRY(ls_alloc(&session, 1, sizeof *session, "session"));
-    session->comm = session->node = MPI_COMM_NULL;
-    session->window = MPI_WIN_NULL;
-    const ls_status status = begin(session);
+    ls_session *session = NULL;
+    ls_session begun = {.comm = MPI_COMM_NULL, .node = MPI_COMM_NULL, .window = MPI_WIN_NULL};
+    ls_status status = begin(&begun);
+    /* Allocated when it can be told to the others that there is no memory. */
+    if (status == LS_OK) status = ls_session_agree(&begun, ls_alloc(&session, 1, sizeof *session, "session"));
     if (status != LS_OK) {
-        /* When MPI itself has failed, nothing collective can be undone in good order. */
-        if (status == LS_E_MPI)
-            ls_free(session);
-        else
-            ls_session_close(session);
+        ls_free(session);
+        end(&begun);
         return status;
     }
+    *session = begun;
     *result = session;
     return LS_OK;
 }
@@ -125,14 +157,8 @@ ls_status ls_session_open(ls_session **result)
 void ls_session_close(ls_session *session)
 {
     if (!session) return;
-    if (mpi_failed) MPI_Abort(MPI_COMM_WORLD, LS_E_MPI);
     ls_watchdog_stop(session);
-    ls_place_leave();
-    /* The last two are missing when the roll call has refused. */
-    if (session->window != MPI_WIN_NULL) MPI_Win_free(&session->window);
-    if (session->node != MPI_COMM_NULL) MPI_Comm_free(&session->node);
-    MPI_Comm_free(&session->comm);
-    if (session->initialized_mpi) MPI_Finalize();
+    end(session);
     ls_free(session);
 }
 
@@ -148,6 +174,7 @@ int ls_session_size(const ls_session *session)
 
 ls_status ls_broadcast(ls_session *session, void *data, size_t n)
 {
+    if (session->size == 1) return LS_OK;
     for (char *at = data; n > 0;) {
         const size_t piece = n < PIECE ? n : PIECE;
         LS_TRY(ls_mpi_check(MPI_Bcast(at, (int)piece, MPI_BYTE, 0, session->comm), "MPI_Bcast"));
@@ -160,7 +187,6 @@ ls_status ls_broadcast(ls_session *session, void *data, size_t n)
 ls_status ls_session_agree(ls_session *session, ls_status status)
 {
     if (session->size == 1) return status;
-    if (mpi_failed) return LS_E_MPI;
     ls_place_at(LS_AT_AGREE, -1);
     const int none = session->size;
     const int mine = status == LS_OK ? none : session->rank;

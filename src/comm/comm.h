@@ -30,8 +30,9 @@ struct ls_session {
     int initialized_mpi;          /* we called MPI_Init and must call MPI_Finalize */
 };
 
-/* Turns an MPI return code into a status; call names the operation. After a failure the ranks cannot agree on
- * anything any more: ls_session_agree returns LS_E_MPI at once, and ls_session_close ends the job. Local. */
+/* Turns an MPI return code into a status; call names the operation. If there are other ranks a failure ends
+ * the job: they may wait for this one for ever, and without MPI nothing can be agreed on. One message to
+ * stderr, MPI_Abort with LS_E_MPI. A lone rank, or one whose MPI_Init failed, gets LS_E_MPI back. Local. */
 ls_status ls_mpi_check(int code, const char *call);
 
 /* Broadcasts n bytes from rank 0, in pieces below 2^31. Collective; n must agree on all ranks. */

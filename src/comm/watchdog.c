@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/fault_system.h"
 #include "base/memory.h"
 #include "base/place.h"
 

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault_system.h"
 #include "base/place.h"
 #include "data/dataset_listing.h"
 #include "data/hdf5_support.h"
@@ -17,6 +18,8 @@ enum {
     MAX_COLUMNS = 1 << 26, /* one row stays below the 1 GiB of a transfer */
     MIN_CHUNK_CACHE = 1 << 20,
     MAX_CHUNK_CACHE = 64 << 20,
+    MAX_EXPANSION =
+        1 << 14, /* bytes of an array for each one of the file: no filter shrinks real data so far */
     MAX_VIRTUAL_SOURCES = 10000, /* looked for; a file may name any number */
 };
 
@@ -57,17 +60,24 @@ static ls_status open_file(const char *name, hid_t *file, int64_t *size)
     return ls_fail(LS_E_INPUT, "%s: the HDF5 file is truncated or damaged: %s", name, reason);
 }
 
-/* Whether every link of the path is there; HDF5 wants to be asked one by one. */
-static bool has_link(hid_t file, const char *path)
+/* Whether every link of the path is there, below 0 if HDF5 cannot tell; it wants to be asked one by one. */
+static htri_t has_link(hid_t file, const char *path)
 {
     char prefix[LS_PLACE_PATH_SIZE];
     for (const char *at = path; *at;) {
         while (*at == '/') at++;
         while (*at && *at != '/') at++;
         snprintf(prefix, sizeof prefix, "%.*s", (int)(at - path), path);
-        if (strspn(prefix, "/") != strlen(prefix) && H5Lexists(file, prefix, H5P_DEFAULT) <= 0) return false;
+        const htri_t found = strspn(prefix, "/") == strlen(prefix) ? 1 : H5Lexists(file, prefix, H5P_DEFAULT);
+        if (found <= 0) return found;
     }
-    return true;
+    return 1;
+}
+
+static ls_status fail_lookup(const ls_dataset_place *place)
+{
+    return ls_fail(LS_E_INPUT, "%s: cannot be looked for (the file may be damaged): %s", place->name,
+                   ls_hdf5_reason());
 }
 
 ls_status ls_dataset_array_exists(const ls_dataset_place *place, bool *exists)
@@ -76,9 +86,11 @@ ls_status ls_dataset_array_exists(const ls_dataset_place *place, bool *exists)
     hid_t file;
     int64_t size;
     LS_TRY(open_file(place->file, &file, &size));
-    *exists = has_link(file, place->path);
+    const htri_t found = has_link(file, place->path);
+    *exists = found > 0;
+    const ls_status status = found < 0 ? fail_lookup(place) : LS_OK;
     H5Fclose(file);
-    return LS_OK;
+    return status;
 }
 
 static ls_status fail_missing(hid_t file, const ls_dataset_place *place, const char *found)
@@ -93,8 +105,9 @@ static ls_status fail_missing(hid_t file, const ls_dataset_place *place, const c
 static ls_status open_dataset(ls_dataset_array *array)
 {
     const ls_dataset_place *place = array->place;
-    if (!has_link(array->file, place->path))
-        return fail_missing(array->file, place, "there is no such dataset");
+    const htri_t found = has_link(array->file, place->path);
+    if (found < 0) return fail_lookup(place);
+    if (!found) return fail_missing(array->file, place, "there is no such dataset");
     const hid_t object = H5Oopen(array->file, place->path, H5P_DEFAULT);
     if (object < 0)
         return ls_fail(LS_E_INPUT, "%s: cannot be opened (a link that leads nowhere, or a damaged file): %s",
@@ -125,6 +138,7 @@ static hid_t native_type(hid_t type, ls_dataset_array *array)
         return array->kind == LS_ARRAY_FLOAT32 ? H5T_NATIVE_FLOAT : H5T_NATIVE_DOUBLE;
     case H5T_ENUM: /* h5py's booleans */
         base = H5Tget_super(type);
+        if (base < 0) return -1;
         is_unsigned = H5Tget_sign(base) == H5T_SGN_NONE;
         H5Tclose(base);
         break;
@@ -206,6 +220,8 @@ static ls_status choose_type(ls_dataset_array *array, hid_t type, hsize_t *exten
     } else {
         memory = H5Tcopy(native);
     }
+    if (status == LS_OK && memory < 0)
+        status = ls_fail(LS_E_INPUT, "%s: its type cannot be used: %s", place->name, ls_hdf5_reason());
     if (memory >= 0 && compound) {
         array->memory_type = H5Tcreate(H5T_COMPOUND, (size_t)array->element_values * array->value_size);
         if (H5Tinsert(array->memory_type, place->field, 0, memory) < 0)
@@ -286,7 +302,9 @@ static ls_status set_chunk_cache(ls_dataset_array *array, hid_t creation, hid_t 
     hsize_t chunk[H5S_MAX_RANK], extent[H5S_MAX_RANK];
     const int rank = H5Pget_chunk(creation, H5S_MAX_RANK, chunk);
     if (rank < 1 || rank != H5Sget_simple_extent_dims(array->space, extent, NULL)) return LS_OK;
-    array->chunk_rows = (int64_t)chunk[0];
+    for (int i = 0; i < rank; i++)
+        if (chunk[i] == 0) return fail_at(array->place, "has chunks without rows: the file is damaged");
+    array->chunk_rows = chunk[0] < (hsize_t)INT64_MAX ? (int64_t)chunk[0] : INT64_MAX;
     double bytes = (double)H5Tget_size(type), n_chunks = 1;
     for (int i = 0; i < rank; i++) bytes *= (double)chunk[i];
     if (rank == 2) n_chunks = (double)((extent[1] + chunk[1] - 1) / chunk[1]);
@@ -298,6 +316,7 @@ static ls_status set_chunk_cache(ls_dataset_array *array, hid_t creation, hid_t 
      * first. */
     const size_t n_slots = n_chunks < 100 ? 10007 : n_chunks < 1000 ? 100003 : 1000003;
     const hid_t access_list = H5Pcreate(H5P_DATASET_ACCESS);
+    if (access_list < 0) return LS_OK; /* slower, no more */
     H5Pset_chunk_cache(access_list, n_slots, cache, 1.0);
     H5Dclose(array->dataset); /* first: a dataset that is open keeps its cache */
     array->dataset = H5Dopen2(array->file, array->place->path, access_list);
@@ -307,10 +326,34 @@ static ls_status set_chunk_cache(ls_dataset_array *array, hid_t creation, hid_t 
     return LS_OK;
 }
 
+/* A damaged or hostile header may claim any shape; memory is taken in proportion to it, and by HDF5 to a
+ * chunk.
+ */
+static ls_status check_claim(const ls_dataset_array *array, hid_t creation, hid_t type, int64_t file_size)
+{
+    if (H5Pget_layout(creation) == H5D_VIRTUAL || H5Pget_external_count(creation) != 0) return LS_OK;
+    hsize_t extent[H5S_MAX_RANK], chunk[H5S_MAX_RANK];
+    const int rank = H5Sget_simple_extent_dims(array->space, extent, NULL);
+    const int chunk_rank =
+        H5Pget_layout(creation) == H5D_CHUNKED ? H5Pget_chunk(creation, H5S_MAX_RANK, chunk) : 0;
+    double claimed = (double)H5Tget_size(type), chunk_bytes = claimed;
+    for (int i = 0; i < rank; i++) claimed *= (double)extent[i];
+    for (int i = 0; i < chunk_rank; i++) chunk_bytes *= (double)chunk[i];
+    const double largest = claimed > chunk_bytes ? claimed : chunk_bytes;
+    if (rank >= 0 && chunk_rank >= 0 && largest <= (double)MAX_EXPANSION * (double)file_size) return LS_OK;
+    return ls_fail(
+        LS_E_INPUT,
+        "%s: claims %.4g bytes in a file of %lld: the file is damaged, or the rows were never written",
+        array->place->name, largest, (long long)file_size);
+}
+
 static ls_status check_storage(ls_dataset_array *array, hid_t type, int64_t file_size)
 {
     const hid_t creation = H5Dget_create_plist(array->dataset);
+    if (creation < 0)
+        return ls_fail(LS_E_INPUT, "%s: cannot read its layout: %s", array->place->name, ls_hdf5_reason());
     ls_status status = check_filters(array->place, creation);
+    if (status == LS_OK) status = check_claim(array, creation, type, file_size);
     if (status == LS_OK && H5Pget_layout(creation) == H5D_VIRTUAL)
         status = check_virtual_sources(array->place, creation);
     if (status == LS_OK && H5Pget_layout(creation) == H5D_CHUNKED)
@@ -337,6 +380,8 @@ static ls_status open_parts(ls_dataset_array *array)
         return fail_at(array->place, "is empty (no dataspace)");
     hsize_t extent[H5S_MAX_RANK + 1];
     int rank = H5Sget_simple_extent_dims(array->space, extent, NULL);
+    if (rank < 0)
+        return ls_fail(LS_E_INPUT, "%s: cannot read its shape: %s", array->place->name, ls_hdf5_reason());
     const hid_t type = H5Dget_type(array->dataset);
     if (type < 0)
         return ls_fail(LS_E_INPUT, "%s: cannot read its type: %s", array->place->name, ls_hdf5_reason());

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault_system.h"
 #include "base/memory.h"
 #include "data/hdf5_support.h"
 
@@ -148,11 +149,10 @@ static ls_status create_header(ls_dataset_writer *writer)
     char path[64];
     snprintf(path, sizeof path, "/proc/self/fd/%d", writer->header);
     const hid_t creation = H5Pcreate(H5P_FILE_CREATE), access_list = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_obj_track_times(creation, false);
     /* Not the default driver: it wants to know the real path of a link, and a file in memory has none. */
-    H5Pset_fapl_stdio(access_list);
-    H5Pset_alignment(access_list, PAGE, PAGE);
-    writer->file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access_list);
+    if (H5Pset_obj_track_times(creation, false) >= 0 && H5Pset_fapl_stdio(access_list) >= 0 &&
+        H5Pset_alignment(access_list, PAGE, PAGE) >= 0)
+        writer->file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access_list);
     const ls_status status = writer->file < 0 ? fail_hdf5(writer, "/", "make the header") : LS_OK;
     ls_hdf5_close_list(creation);
     ls_hdf5_close_list(access_list);
@@ -203,12 +203,14 @@ ls_status ls_dataset_writer_create(ls_session *session, const char *path, ls_dat
     return LS_OK;
 }
 
-/* Property list for links that makes the groups on the way. */
+/* Property list for links that makes the groups on the way; below 0 on failure, which its use then reports.
+ */
 static hid_t links_with_groups(void)
 {
     const hid_t links = H5Pcreate(H5P_LINK_CREATE);
-    H5Pset_create_intermediate_group(links, 1);
-    return links;
+    if (links < 0 || H5Pset_create_intermediate_group(links, 1) >= 0) return links;
+    H5Pclose(links);
+    return H5I_INVALID_HID;
 }
 
 static ls_status create_array(ls_dataset_writer *writer, written_array *array, int64_t n_columns)
@@ -216,12 +218,12 @@ static ls_status create_array(ls_dataset_writer *writer, written_array *array, i
     const hsize_t extent[2] = {(hsize_t)array->n_rows, (hsize_t)n_columns};
     const hid_t space = H5Screate_simple(n_columns > 0 ? 2 : 1, extent, NULL);
     const hid_t links = links_with_groups(), creation = H5Pcreate(H5P_DATASET_CREATE);
-    H5Pset_obj_track_times(creation, false);
-    H5Pset_layout(creation, H5D_CONTIGUOUS);
-    H5Pset_alloc_time(creation, H5D_ALLOC_TIME_EARLY);
-    H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER);
-    const hid_t dataset =
-        H5Dcreate2(writer->file, array->path, file_type(array->type), space, links, creation, H5P_DEFAULT);
+    hid_t dataset = H5I_INVALID_HID;
+    if (H5Pset_obj_track_times(creation, false) >= 0 && H5Pset_layout(creation, H5D_CONTIGUOUS) >= 0 &&
+        H5Pset_alloc_time(creation, H5D_ALLOC_TIME_EARLY) >= 0 &&
+        H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER) >= 0)
+        dataset = H5Dcreate2(writer->file, array->path, file_type(array->type), space, links, creation,
+                             H5P_DEFAULT);
     ls_status status = LS_OK;
     if (dataset < 0) {
         status = fail_hdf5(writer, array->path, "create the array");
@@ -308,9 +310,11 @@ ls_status ls_dataset_writer_set_text(ls_dataset_writer *writer, const char *obje
 {
     ls_hdf5_begin();
     /* Variable length: h5py shows such a text as str, one of fixed length as bytes. */
-    const hid_t type = H5Tcopy(H5T_C_S1);
-    H5Tset_size(type, H5T_VARIABLE);
-    H5Tset_cset(type, H5T_CSET_UTF8);
+    hid_t type = H5Tcopy(H5T_C_S1);
+    if (H5Tset_size(type, H5T_VARIABLE) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0) {
+        ls_hdf5_close_type(type);
+        type = H5I_INVALID_HID;
+    }
     const ls_status status = set_attribute(writer, object, name, type, NULL, type, &value);
     ls_hdf5_close_type(type);
     return status;
@@ -377,10 +381,11 @@ static ls_status copy_header(const ls_dataset_writer *writer, off_t size)
     off_t at = 0;
     while (at < size && (at = lseek(writer->header, at, SEEK_DATA)) >= 0) {
         const off_t end = lseek(writer->header, at, SEEK_HOLE);
+        if (end < 0) return fail_system(writer, "read the header in memory", errno);
         while (at < end) {
             const size_t wanted = end - at < (off_t)sizeof buffer ? (size_t)(end - at) : sizeof buffer;
             const ssize_t n = pread(writer->header, buffer, wanted, at);
-            if (n <= 0) return fail_system(writer, "read the header in memory", errno);
+            if (n <= 0) return fail_system(writer, "read the header in memory", n < 0 ? errno : EIO);
             LS_TRY(write_all(writer, "header", buffer, (size_t)n, at));
             at += n;
         }
@@ -417,7 +422,7 @@ static ls_status open_descriptor(ls_dataset_writer *writer)
 ls_status ls_dataset_writer_begin(ls_dataset_writer *writer)
 {
     ls_hdf5_begin();
-    int64_t offsets[MAX_ARRAYS];
+    int64_t offsets[MAX_ARRAYS] = {0};
     ls_status status = LS_OK;
     if (ls_session_rank(writer->session) == 0) {
         status = open_descriptor(writer);

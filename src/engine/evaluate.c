@@ -67,29 +67,28 @@ ls_status ls_evaluate(ls_session *session, const ls_model *model, ls_dataset *da
 {
     ls_message_layout layout;
     ls_engine *engine;
-    ls_tree *tree;
+    ls_tree *tree = NULL;
     *metrics = (ls_metrics){0};
     LS_TRY(ls_engine_check_features(model, dataset));
     if (!ls_dataset_has_y(dataset))
         return ls_fail(LS_E_INPUT, "%s: has no labels to measure against", ls_dataset_x_name(dataset));
-    LS_TRY(ls_session_agree(session, ls_engine_create(&ls_engine_reference, model, 1, 0, &engine)));
     ls_message_layout_init(&layout, model->dtype, 0, LS_STEP_DOUBLES, LS_STEP_INTS);
-    ls_status status = ls_tree_create(session, &layout, N_LEAVES, false, &tree);
+    ls_status status =
+        ls_session_agree(session, ls_engine_create(&ls_engine_reference, model, 1, 0, &engine));
+    if (status == LS_OK) status = ls_tree_create(session, &layout, N_LEAVES, false, &tree);
+    if (status == LS_OK) status = ls_session_agree(session, measure_own_rows(engine, dataset, tree, &layout));
+    void *sum = NULL;
+    if (status == LS_OK) status = ls_tree_reduce(tree, &sum);
     if (status == LS_OK) {
-        status = ls_session_agree(session, measure_own_rows(engine, dataset, tree, &layout));
-        void *sum = NULL;
-        if (status == LS_OK) status = ls_tree_reduce(tree, &sum);
-        if (status == LS_OK) {
-            const int64_t *ints = ls_message_ints(&layout, sum);
-            *metrics = (ls_metrics){.n_samples = ints[LS_STEP_SAMPLES],
-                                    .loss_sum = ls_message_doubles(&layout, sum)[LS_STEP_LOSS],
-                                    .tn = ints[LS_STEP_TN],
-                                    .fp = ints[LS_STEP_FP],
-                                    .fn = ints[LS_STEP_FN],
-                                    .tp = ints[LS_STEP_TP]};
-        }
-        ls_tree_destroy(tree);
+        const int64_t *ints = ls_message_ints(&layout, sum);
+        *metrics = (ls_metrics){.n_samples = ints[LS_STEP_SAMPLES],
+                                .loss_sum = ls_message_doubles(&layout, sum)[LS_STEP_LOSS],
+                                .tn = ints[LS_STEP_TN],
+                                .fp = ints[LS_STEP_FP],
+                                .fn = ints[LS_STEP_FN],
+                                .tp = ints[LS_STEP_TP]};
     }
+    ls_tree_destroy(tree);
     ls_engine_destroy(engine);
     return status;
 }

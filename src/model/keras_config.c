@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "base/memory.h"
 
 #define CONFIG   "attribute model_config"
@@ -365,20 +366,6 @@ ls_status ls_keras_training_parse(const char *file, const char *text, bool exact
 
 /* ---- writing ---- */
 
-/* Turns root into text, the reals with the given number of digits, and drops it. */
-static ls_status dump(json_t *root, int digits, const char *purpose, char **text)
-{
-    *text = NULL;
-    char *json = root ? json_dumps(root, JSON_REAL_PRECISION(digits)) : NULL;
-    json_decref(root);
-    if (!json) return ls_fail(LS_E_MEMORY, "%s: no memory for the JSON text", purpose);
-    const size_t size = strlen(json) + 1;
-    const ls_status status = ls_alloc(text, size, 1, purpose);
-    if (status == LS_OK) memcpy(*text, json, size);
-    free(json);
-    return status;
-}
-
 static json_t *dense_json(const ls_layer *layer, const char *dtype)
 {
     return json_pack("{s:s, s:{s:s, s:b, s:s, s:I, s:s, s:b, s:{s:s, s:{s:n}}, s:{s:s, s:{}}}}", "class_name",
@@ -418,7 +405,7 @@ ls_status ls_keras_model_format(const ls_model *model, char **text)
     }
     json_t *root = json_pack("{s:s, s:{s:s, s:o}}", "class_name", "Sequential", "config", "name",
                              "sequential", "layers", layers);
-    return dump(root, 17, "model_config", text);
+    return ls_json_text(root, JSON_REAL_PRECISION(17), "model_config", text);
 }
 
 /* How many digits bring the same number back: 0.1 rather than 0.10000000000000001. */
@@ -448,5 +435,5 @@ ls_status ls_keras_training_format(double learning_rate, char **text)
                   "precision", "class_name", "Recall", "config", "name", "recall", "weighted_metrics",
                   "loss_weights", "optimizer_config", "class_name", "SGD", "config", "name", "SGD",
                   "learning_rate", learning_rate, "momentum", 0.0, "nesterov", 0);
-    return dump(root, digits_needed(learning_rate), "training_config", text);
+    return ls_json_text(root, JSON_REAL_PRECISION(digits_needed(learning_rate)), "training_config", text);
 }

@@ -148,9 +148,26 @@ static ls_status read_attribute(const reader *in, hid_t object, const char *name
     return status;
 }
 
-static bool has_attribute(hid_t object, const char *name)
+/* Answers of HDF5 to questions of the kind "is it there?": below 0 it could not tell. */
+static ls_status take_answer(const reader *in, htri_t answer, const char *place, const char *name,
+                             bool *found)
 {
-    return H5Aexists(object, name) > 0;
+    *found = answer > 0;
+    if (answer >= 0) return LS_OK;
+    char what[TEXT_SIZE];
+    snprintf(what, sizeof what, "cannot look for %s", name);
+    return fail_hdf5(LS_E_INPUT, in->file, place, what);
+}
+
+static ls_status has_attribute(const reader *in, hid_t object, const char *place, const char *name,
+                               bool *found)
+{
+    return take_answer(in, H5Aexists(object, name), place, name, found);
+}
+
+static ls_status has_link(const reader *in, hid_t group, const char *place, const char *name, bool *found)
+{
+    return take_answer(in, H5Lexists(group, name, H5P_DEFAULT), place, name, found);
 }
 
 /* Appends more to list and empties it. */
@@ -184,11 +201,14 @@ static ls_status append(strings *list, strings *more)
 static ls_status read_names(const reader *in, hid_t object, const char *name, const char *place,
                             strings *list)
 {
-    if (has_attribute(object, name)) return read_attribute(in, object, name, place, list);
+    bool found;
+    LS_TRY(has_attribute(in, object, place, name, &found));
+    if (found) return read_attribute(in, object, name, place, list);
     for (int i = 0;; i++) {
         char part[64];
         snprintf(part, sizeof part, "%s%d", name, i);
-        if (!has_attribute(object, part)) return LS_OK;
+        LS_TRY(has_attribute(in, object, place, part, &found));
+        if (!found) return LS_OK;
         strings more = {0};
         ls_status status = read_attribute(in, object, part, place, &more);
         if (status == LS_OK) status = append(list, &more);
@@ -213,15 +233,17 @@ static ls_status open_object(const reader *in, hid_t object, const char *path, c
          part = strtok_r(NULL, "/", &rest)) {
         H5L_info_t link;
         hid_t next = -1;
-        if (H5Iget_type(here) != H5I_GROUP || H5Lexists(here, part, H5P_DEFAULT) <= 0)
+        bool found = false;
+        if (H5Iget_type(here) == H5I_GROUP) status = has_link(in, here, place, part, &found);
+        if (status == LS_OK && !found)
             status = ls_fail(LS_E_INPUT, "%s: %s: there is no %.100s: the file is incomplete", in->file,
                              place, path);
-        else if (H5Lget_info(here, part, &link, H5P_DEFAULT) < 0)
+        if (status == LS_OK && H5Lget_info(here, part, &link, H5P_DEFAULT) < 0)
             status = fail_hdf5(LS_E_INPUT, in->file, place, "a link cannot be read");
-        else if (link.type != H5L_TYPE_HARD)
+        else if (status == LS_OK && link.type != H5L_TYPE_HARD)
             status = ls_fail(LS_E_INPUT, "%s: %s: %.100s is a soft or external link: not supported", in->file,
                              place, path);
-        else if ((next = H5Oopen(here, part, H5P_DEFAULT)) < 0)
+        else if (status == LS_OK && (next = H5Oopen(here, part, H5P_DEFAULT)) < 0)
             status = fail_hdf5(LS_E_INPUT, in->file, place, "an object cannot be opened");
         H5Oclose(here);
         here = next;
@@ -234,19 +256,36 @@ static ls_status open_object(const reader *in, hid_t object, const char *path, c
     return status;
 }
 
-/* Whether the dataset's bytes lie in the file, and are as many as its shape says. */
-static ls_status check_storage(const reader *in, const char *place, hid_t dataset, uint64_t bytes)
+/* bytes times the extents, UINT64_MAX if that is too many. */
+static uint64_t multiply(uint64_t bytes, int rank, const hsize_t *extent)
 {
+    for (int i = 0; i < rank; i++) {
+        if (__builtin_mul_overflow(bytes, extent[i], &bytes)) bytes = UINT64_MAX;
+    }
+    return bytes;
+}
+
+/* Whether the dataset's bytes lie in the file, and are as many as its shape says. */
+static ls_status check_storage(const reader *in, const char *place, hid_t dataset, int rank,
+                               const hsize_t *shape, uint64_t value_size)
+{
+    const uint64_t bytes = multiply(value_size, rank, shape);
+    uint64_t chunk_bytes = 0; /* HDF5 takes memory for a whole chunk */
     const hid_t plist = H5Dget_create_plist(dataset);
     if (plist < 0) return fail_hdf5(LS_E_INPUT, in->file, place, "cannot be read");
     const H5D_layout_t layout = H5Pget_layout(plist);
     const bool external = layout == H5D_CONTIGUOUS && H5Pget_external_count(plist) != 0;
+    if (layout == H5D_CHUNKED) {
+        hsize_t chunk[H5S_MAX_RANK];
+        const int chunk_rank = H5Pget_chunk(plist, H5S_MAX_RANK, chunk);
+        chunk_bytes = chunk_rank < 0 ? UINT64_MAX : multiply(value_size, chunk_rank, chunk);
+    }
     H5Pclose(plist);
     if (external || (layout != H5D_CONTIGUOUS && layout != H5D_CHUNKED && layout != H5D_COMPACT))
         return ls_fail(LS_E_INPUT, "%s: %s: the values lie in other files: not supported", in->file, place);
     const uint64_t stored = H5Dget_storage_size(dataset);
     const uint64_t expansion = layout == H5D_CHUNKED ? DEFLATE_MOST : 1;
-    if (stored > in->size || bytes / expansion > stored)
+    if (stored > in->size || bytes / expansion > stored || chunk_bytes / DEFLATE_MOST > in->size)
         return ls_fail(LS_E_INPUT,
                        "%s: %s: %" PRIu64 " bytes are claimed, %" PRIu64
                        " stored, in a file of %zu: the file is damaged",
@@ -292,11 +331,7 @@ static ls_status check_weights(const reader *in, const char *place, hid_t datase
     if (type >= 0) H5Tclose(type);
     if (class != H5T_FLOAT || value_size == 0)
         return ls_fail(LS_E_INPUT, "%s: %s: the values are not floating-point numbers", in->file, place);
-    uint64_t bytes = value_size;
-    for (int i = 0; i < rank; i++) {
-        if (__builtin_mul_overflow(bytes, shape[i], &bytes)) bytes = UINT64_MAX;
-    }
-    return check_storage(in, place, dataset, bytes);
+    return check_storage(in, place, dataset, rank, shape, value_size);
 }
 
 /* The weights of one Dense layer, opened and checked. */
@@ -329,17 +364,21 @@ static void close_weights(weights *it, int64_t n)
     ls_free(it);
 }
 
-/* The rows of the first kernel, for a model_config without an input shape. */
-static int64_t kernel_rows(const reader *in, hid_t group, const strings *names)
+/* The rows of the first kernel, for a model_config without an input shape; 0 if it has no usable shape, which
+ * the check against model_config then tells. */
+static ls_status kernel_rows(const reader *in, hid_t group, const strings *names, int64_t *n)
 {
     hsize_t shape[H5S_MAX_RANK] = {0};
     hid_t kernel;
-    if (names->n != 2 || open_object(in, group, names->items[0], "first kernel", &kernel) != LS_OK) return 0;
+    *n = 0;
+    if (names->n != 2) return LS_OK;
+    LS_TRY(open_object(in, group, names->items[0], "first kernel", &kernel));
     const hid_t space = H5Iget_type(kernel) == H5I_DATASET ? H5Dget_space(kernel) : -1;
     if (space >= 0 && H5Sget_simple_extent_ndims(space) == 2) H5Sget_simple_extent_dims(space, shape, NULL);
     if (space >= 0) H5Sclose(space);
     H5Oclose(kernel);
-    return shape[0] <= (hsize_t)LS_LAYER_MAX_UNITS ? (int64_t)shape[0] : 0;
+    if (shape[0] <= (hsize_t)LS_LAYER_MAX_UNITS) *n = (int64_t)shape[0];
+    return LS_OK;
 }
 
 /* Opens the weights of the listed layers that have any; they must be those of keras, in order. */
@@ -359,10 +398,13 @@ static ls_status open_all_weights(const reader *in, hid_t root, const strings *l
             status = ls_fail(LS_E_INPUT, "%s: %s: more layers with weights than model_config has", in->file,
                              place);
         } else if (status == LS_OK && names.n > 0) {
-            if (n_inputs == 0) n_inputs = keras->n_features = kernel_rows(in, group, &names);
+            if (n_inputs == 0) {
+                status = kernel_rows(in, group, &names, &keras->n_features);
+                n_inputs = keras->n_features;
+            }
             const hsize_t shape[2] = {(hsize_t)n_inputs, (hsize_t)keras->plan[n].units};
             memcpy(all[n].place, place, sizeof place);
-            status = open_weights(in, group, &names, shape, &all[n]);
+            if (status == LS_OK) status = open_weights(in, group, &names, shape, &all[n]);
             n_inputs = keras->plan[n].units;
             n++;
         }
@@ -460,9 +502,11 @@ static bool is_iteration(const char *name)
 
 static ls_status read_iterations(const reader *in, hid_t root, int64_t *iterations)
 {
-    if (H5Lexists(root, "optimizer", H5P_DEFAULT) > 0)
-        return read_scalar(in, root, "optimizer/vars/0", "/optimizer/vars/0", iterations);
-    if (H5Lexists(root, "optimizer_weights", H5P_DEFAULT) <= 0) return LS_OK;
+    bool found;
+    LS_TRY(has_link(in, root, "/", "optimizer", &found));
+    if (found) return read_scalar(in, root, "optimizer/vars/0", "/optimizer/vars/0", iterations);
+    LS_TRY(has_link(in, root, "/", "optimizer_weights", &found));
+    if (!found) return LS_OK;
     const char *place = "/optimizer_weights";
     hid_t group;
     LS_TRY(open_object(in, root, "optimizer_weights", place, &group));
@@ -489,7 +533,9 @@ static ls_status read_json(const reader *in, hid_t root, const char *name, strin
 
 static ls_status read_training(const reader *in, hid_t root, ls_training_config *config)
 {
-    if (!has_attribute(root, "training_config")) return LS_OK;
+    bool found;
+    LS_TRY(has_attribute(in, root, "/", "training_config", &found));
+    if (!found) return LS_OK;
     strings text = {0};
     ls_status status = read_json(in, root, "training_config", &text);
     if (status == LS_OK)
@@ -501,9 +547,13 @@ static ls_status read_training(const reader *in, hid_t root, ls_training_config 
 
 static ls_status read_keras_model(const reader *in, hid_t root, ls_keras_model **keras)
 {
-    if (!has_attribute(root, "model_config")) {
-        const bool weights_only =
-            H5Lexists(root, "layers", H5P_DEFAULT) > 0 || has_attribute(root, "layer_names");
+    bool found;
+    LS_TRY(has_attribute(in, root, "/", "model_config", &found));
+    if (!found) {
+        bool layers, layer_names;
+        LS_TRY(has_link(in, root, "/", "layers", &layers));
+        LS_TRY(has_attribute(in, root, "/", "layer_names", &layer_names));
+        const bool weights_only = layers || layer_names;
         return weights_only
                    ? ls_fail(LS_E_INPUT,
                              "%s: weights without a model: save the whole model, model.save(\"NAME.h5\"), "
@@ -524,8 +574,9 @@ static ls_status read_keras_model(const reader *in, hid_t root, ls_keras_model *
 static ls_status read_layers(const reader *in, hid_t root, ls_keras_model *keras, ls_model **model)
 {
     hid_t group;
-    LS_TRY(open_object(in, root, H5Lexists(root, "model_weights", H5P_DEFAULT) > 0 ? "model_weights" : "",
-                       "/model_weights", &group));
+    bool found;
+    LS_TRY(has_link(in, root, "/", "model_weights", &found));
+    LS_TRY(open_object(in, root, found ? "model_weights" : "", "/model_weights", &group));
     strings layers = {0};
     ls_status status = read_names(in, group, "layer_names", "/model_weights", &layers);
     if (status == LS_OK) status = read_weights(in, group, &layers, keras, model);
@@ -538,11 +589,13 @@ static ls_status read_layers(const reader *in, hid_t root, ls_keras_model *keras
 static ls_status read_record(const reader *in, hid_t root, char **record)
 {
     *record = NULL;
-    if (H5Lexists(root, own_group, H5P_DEFAULT) <= 0) return LS_OK;
+    bool found;
+    LS_TRY(has_link(in, root, "/", own_group, &found));
+    if (!found) return LS_OK;
     hid_t group;
     LS_TRY(open_object(in, root, own_group, own_group, &group));
-    ls_status status = LS_OK;
-    if (has_attribute(group, own_attribute)) {
+    ls_status status = has_attribute(in, group, own_group, own_attribute, &found);
+    if (status == LS_OK && found) {
         strings text = {0};
         status = read_json(in, group, own_attribute, &text);
         if (status == LS_OK) {
@@ -605,8 +658,9 @@ static ls_status fail_build(const char *place)
 static hid_t timeless(hid_t class)
 {
     const hid_t plist = H5Pcreate(class);
-    if (plist >= 0) H5Pset_obj_track_times(plist, false);
-    return plist;
+    if (plist < 0 || H5Pset_obj_track_times(plist, false) >= 0) return plist;
+    H5Pclose(plist);
+    return -1;
 }
 
 static ls_status make_group(hid_t parent, const char *name, hid_t *group)
@@ -614,7 +668,7 @@ static ls_status make_group(hid_t parent, const char *name, hid_t *group)
     const hid_t plist = timeless(H5P_GROUP_CREATE);
     *group = H5Gcreate2(parent, name, H5P_DEFAULT, plist, H5P_DEFAULT);
     const ls_status status = *group < 0 ? fail_build(name) : LS_OK;
-    H5Pclose(plist);
+    ls_hdf5_close_list(plist);
     return status;
 }
 
@@ -624,13 +678,13 @@ static ls_status put_strings(hid_t object, const char *name, const char *const *
     const hsize_t shape = (hsize_t)n;
     const hid_t space = n == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &shape, NULL);
     const hid_t type = H5Tcopy(H5T_C_S1);
-    H5Tset_size(type, H5T_VARIABLE);
-    H5Tset_cset(type, H5T_CSET_UTF8);
-    const hid_t attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    const bool typed = H5Tset_size(type, H5T_VARIABLE) >= 0 && H5Tset_cset(type, H5T_CSET_UTF8) >= 0;
+    const hid_t attribute =
+        typed ? H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT) : H5I_INVALID_HID;
     const ls_status status = attribute < 0 || H5Awrite(attribute, type, items) < 0 ? fail_build(name) : LS_OK;
     if (attribute >= 0) H5Aclose(attribute);
-    H5Tclose(type);
-    H5Sclose(space);
+    ls_hdf5_close_type(type);
+    ls_hdf5_close_space(space);
     return status;
 }
 
@@ -645,14 +699,15 @@ static ls_status put_values(hid_t group, const char *name, hid_t file_type, hid_
 {
     const hid_t space = rank == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(rank, shape, NULL);
     const hid_t plist = timeless(H5P_DATASET_CREATE);
-    H5Pset_fill_time(plist, H5D_FILL_TIME_NEVER);
-    const hid_t dataset = H5Dcreate2(group, name, file_type, space, H5P_DEFAULT, plist, H5P_DEFAULT);
+    const hid_t dataset = H5Pset_fill_time(plist, H5D_FILL_TIME_NEVER) < 0
+                              ? H5I_INVALID_HID
+                              : H5Dcreate2(group, name, file_type, space, H5P_DEFAULT, plist, H5P_DEFAULT);
     const ls_status status = dataset < 0 || H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0
                                  ? fail_build(name)
                                  : LS_OK;
     if (dataset >= 0) H5Dclose(dataset);
-    H5Pclose(plist);
-    H5Sclose(space);
+    ls_hdf5_close_list(plist);
+    ls_hdf5_close_space(space);
     return status;
 }
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault_system.h"
 #include "base/memory.h"
 
 enum { PIECE = 1 << 30 }; /* Linux moves at most 2^31 - 4096 bytes at a time */

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/fault_system.h"
 #include "base/memory.h"
 #include "comm/comm.h"
 #include "model/model_file.h"

@@ -28,8 +28,12 @@ ls_status ls_history_append(ls_session *session, ls_history *history, const ls_e
     const int64_t capacity = ls_history_capacity(n + 1);
     if (n == 0 || capacity > ls_history_capacity(n)) {
         ls_epoch_record *epochs;
-        LS_TRY(ls_session_agree(session,
-                                ls_alloc(&epochs, (size_t)capacity, sizeof *epochs, "training history")));
+        const ls_status status = ls_session_agree(
+            session, ls_alloc(&epochs, (size_t)capacity, sizeof *epochs, "training history"));
+        if (status != LS_OK) {
+            ls_free(epochs);
+            return status;
+        }
         if (n > 0) memcpy(epochs, history->epochs, (size_t)n * sizeof *epochs);
         ls_free(history->epochs);
         history->epochs = epochs;

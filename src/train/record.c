@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "base/memory.h"
 #include "train/history.h"
 
@@ -24,7 +25,8 @@ static bool parse_metrics(json_t *json, ls_metrics *m)
                     &counts[4]) != 0)
         return false;
     *m = (ls_metrics){counts[0], loss_sum, counts[1], counts[2], counts[3], counts[4]};
-    return m->n_samples >= 0 && m->tn >= 0 && m->fp >= 0 && m->fn >= 0 && m->tp >= 0;
+    return m->n_samples >= 0 && m->tn >= 0 && m->fp >= 0 && m->fn >= 0 && m->tp >= 0 &&
+           (__int128)m->tn + m->fp + m->fn + m->tp == m->n_samples;
 }
 
 ls_status ls_record_format(json_t *settings, const ls_position *position, const ls_history *history,
@@ -33,18 +35,14 @@ ls_status ls_record_format(json_t *settings, const ls_position *position, const 
     *text = NULL;
     json_t *epochs = json_array();
     for (int64_t i = 0; i < history->n_epochs; i++)
-        json_array_append_new(epochs, metrics_json(&history->epochs[i].metrics));
+        if (json_array_append_new(epochs, metrics_json(&history->epochs[i].metrics)) != 0) {
+            json_decref(epochs);
+            return ls_fail(LS_E_MEMORY, "record of the training: no memory");
+        }
     json_t *root = json_pack("{s:i, s:O, s:I, s:I, s:o, s:o}", "format", FORMAT, "settings", settings,
                              "epoch", (json_int_t)position->epoch, "step", (json_int_t)position->step,
                              "metrics", metrics_json(&position->metrics), "history", epochs);
-    char *dump = root ? json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-    json_decref(root);
-    if (!dump) return ls_fail(LS_E_MEMORY, "record of the training: no memory");
-    const size_t size = strlen(dump) + 1;
-    const ls_status status = ls_alloc(text, size, 1, "record of the training");
-    if (status == LS_OK) memcpy(*text, dump, size);
-    free(dump);
-    return status;
+    return ls_json_text(root, JSON_COMPACT | JSON_SORT_KEYS, "record of the training", text);
 }
 
 /* The first setting that differs, both values named. */

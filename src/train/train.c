@@ -167,6 +167,17 @@ static ls_status make_settings(run *r, ls_dataset *dataset)
                             r->settings ? LS_OK : ls_fail(LS_E_MEMORY, "settings of the run: no memory"));
 }
 
+/* Whether a run of these settings can have come to this position: its counts are those of its steps. */
+static bool is_possible(const run *r)
+{
+    const ls_order *order = &r->order;
+    bool possible = r->position.step < order->n_batches &&
+                    r->position.metrics.n_samples == r->position.step * order->batch_size;
+    for (int64_t i = 0; i < r->history->n_epochs; i++)
+        possible = possible && r->history->epochs[i].metrics.n_samples == order->n_samples;
+    return possible;
+}
+
 /* Brings weights, position and history back from the newest checkpoint, if there is one. */
 static ls_status resume(run *r)
 {
@@ -184,7 +195,7 @@ static ls_status resume(run *r)
                                 : ls_fail(LS_E_MEMORY, "settings of the run: no memory");
     json_decref(settings);
     ls_free(text);
-    if (status == LS_OK && r->position.step >= r->order.n_batches)
+    if (status == LS_OK && !is_possible(r))
         status = ls_fail(LS_E_INPUT, "%s: its record of the training is damaged", path);
     if (status == LS_OK && (r->position.epoch > r->options->epochs ||
                             (r->position.epoch == r->options->epochs && r->position.step > 0)))

@@ -79,10 +79,11 @@ ls_status ls_verify_compare(ls_session *session, const ls_model *model, const in
     if (equal) return LS_OK;
     const int64_t own = digest(model);
     int64_t *digests;
-    LS_TRY(ls_session_agree(
-        session, ls_alloc(&digests, (size_t)session->size, sizeof *digests, "digests of the ranks")));
-    ls_status status = ls_mpi_check(
-        MPI_Allgather(&own, 1, MPI_INT64_T, digests, 1, MPI_INT64_T, session->comm), "MPI_Allgather");
+    ls_status status = ls_session_agree(
+        session, ls_alloc(&digests, (size_t)session->size, sizeof *digests, "digests of the ranks"));
+    if (status == LS_OK)
+        status = ls_mpi_check(MPI_Allgather(&own, 1, MPI_INT64_T, digests, 1, MPI_INT64_T, session->comm),
+                              "MPI_Allgather");
     if (status == LS_OK) status = name_differing(digests, session->size, step);
     ls_free(digests);
     return status;

@@ -377,8 +377,8 @@ static void *json_malloc_or_fault(size_t size)
     return !parsing && ls_fault(LS_FAULT_ALLOC) ? NULL : malloc(size);
 }
 
-/* The linker puts this in the place of json_loads, which aborts when it has no memory for its own buffers (jansson 2.14,
- * an assertion in lex_unget_unsave): it fails as a whole or not at all. */
+/* The linker puts this in the place of json_loads, which aborts when it has no memory for its own buffers
+ * (jansson 2.14, an assertion in lex_unget_unsave): it fails as a whole or not at all. */
 json_t *__real_json_loads(const char *text, size_t flags, json_error_t *error);
 json_t *__wrap_json_loads(const char *text, size_t flags, json_error_t *error);
 

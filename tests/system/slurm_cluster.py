@@ -60,12 +60,16 @@ MinJobAge=100000
 ReturnToService=2
 """
 
-# With its own home every orphan of the cluster becomes our child: none can hide from stop().
-PR_SET_CHILD_SUBREAPER = 36
+# Of prctl: orphans become children of the caller, so none can hide from stop(); a signal when the parent dies.
+PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG = 36, 1
 
 
 class ClusterError(Exception):
     """SLURM did not do what it must; the text says what and shows the daemon's last words."""
+
+
+def prctl(option, value):
+    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def free_ports(n):
@@ -150,7 +154,7 @@ class Cluster:
                 raise ClusterError(f"{program} is missing: install Debian's packages slurm-wlm and munge")
         if os.geteuid() != 0:
             raise ClusterError("slurmd must be root: run this as root")
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
         self.directory = tempfile.mkdtemp(prefix="lockstep-slurm-")
         os.chmod(self.directory, 0o755)
         for name in ("munge", "state", *(f"{node}/{part}" for node in NODES for part in ("spool", "tmp"))):
@@ -233,9 +237,9 @@ class Cluster:
         shown = self.call("scontrol", "show", "job", "-o", str(job_id), check=False)
         return dict(re.findall(r"(\S+?)=(\S*)", shown.stdout.partition("\n")[0]))
 
-    def call(self, *command, check=True, **more):
+    def call(self, *command, check=True, environment=None, **more):
         """Runs a command of SLURM, or another one, as a client of the cluster."""
-        done = subprocess.run(command, env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        done = subprocess.run(command, env=environment or self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, encoding="utf-8", errors="replace", timeout=120, check=False,
                               **more)
         if check and done.returncode != 0:
@@ -250,7 +254,8 @@ class Cluster:
     def _launch(self, name, *command):
         with open(f"{self.directory}/{name}.out", "ab") as output:
             self.daemons[name] = subprocess.Popen(command, env=self.environment, stdin=subprocess.DEVNULL,
-                                                  stdout=output, stderr=output, start_new_session=True)
+                                                  stdout=output, stderr=output, start_new_session=True,
+                                                  preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
 
     def _wait(self, reached, name, what, seconds=60):
         end = time.monotonic() + seconds

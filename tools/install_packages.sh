@@ -7,7 +7,8 @@ set -euo pipefail
 build=(gcc libc6-dev cmake ninja-build pkg-config openmpi-bin libopenmpi-dev libhdf5-dev libopenblas-dev
     libjansson-dev libxxhash-dev)
 quickstart=(python3-numpy python3-h5py python3-matplotlib)
-tests=(libcmocka-dev python3-venv clang-format shellcheck hdf5-tools valgrind)
+tests=(libcmocka-dev python3-venv clang-format shellcheck hdf5-tools valgrind slurm-wlm munge mpich libmpich-dev iproute2
+    clang libclang-rt-14-dev)
 
 # The same for other systems: programs, pkg-config modules, modules of /usr/bin/python3.
 build_programs=(gcc cmake ninja pkg-config mpicc mpirun)

@@ -7,10 +7,18 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "start.h"
 
-enum { MAX_OPTIONS = 64, HELP_COLUMN = 30, HELP_WIDTH = 79, MAX_WORD = 64, NO_PREFIX = 1000 };
+enum {
+    MAX_OPTIONS = 64,
+    HELP_COLUMN = 30,
+    HELP_WIDTH = 79,
+    MAX_WORD = 64,
+    NO_PREFIX = 1000,
+    GRACE = 3 /* seconds */
+};
 
 /* The launcher's number of this process, NULL if no launcher has started it. */
 static const char *launched_rank(void)
@@ -382,6 +390,8 @@ int cli_finish(ls_session *session, ls_status status)
     if (status != LS_OK && (tells || status == LS_E_MPI))
         fprintf(stderr, "lockstep: %s\n", ls_error_message());
     fflush(stdout);
+    /* Processes that have not met cannot wait for the one that tells, but the end of any may end them all. */
+    if (status == LS_E_USAGE && !session && !tells) sleep(GRACE);
     ls_session_close(session);
     return (int)status;
 }

@@ -129,9 +129,10 @@ void *ls_tree_message(ls_tree *tree, int index)
  * blocking calls spin for ever, which made a step a thousand times slower beside another job. */
 static ls_status wait_both(const ls_tree *tree, MPI_Request requests[2])
 {
+    MPI_Status statuses[2]; /* gcc takes MPICH's MPI_STATUSES_IGNORE for an array, and warns of its size */
     for (int64_t look = 0;; look++) {
         int done = 0;
-        LS_TRY(ls_mpi_check(MPI_Testall(2, requests, &done, MPI_STATUSES_IGNORE), "MPI_Testall"));
+        LS_TRY(ls_mpi_check(MPI_Testall(2, requests, &done, statuses), "MPI_Testall"));
         if (done) return LS_OK;
         if (look >= tree->spins) sched_yield();
     }

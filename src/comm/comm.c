@@ -27,6 +27,8 @@ static void end_job(void)
         char text[LS_MESSAGE_SIZE + 64];
         const int length = snprintf(text, sizeof text, "lockstep: rank %d: %s\n", rank, ls_error_message());
         if (write(STDERR_FILENO, text, (size_t)length) < 0) _exit(LS_E_MPI);
+    } else {
+        sleep(1); /* so that the job lives until it is said */
     }
     MPI_Abort(MPI_COMM_WORLD, LS_E_MPI);
     _exit(LS_E_MPI);

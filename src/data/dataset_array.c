@@ -60,6 +60,18 @@ static ls_status open_file(const char *name, hid_t *file, int64_t *size)
     return ls_fail(LS_E_INPUT, "%s: the HDF5 file is truncated or damaged: %s", name, reason);
 }
 
+/* Whether a link leads to a group, below 0 if HDF5 cannot tell. */
+static htri_t is_group(hid_t file, const char *path)
+{
+    const htri_t found = H5Oexists_by_name(file, path, H5P_DEFAULT);
+    if (found <= 0) return found;
+    const hid_t object = H5Oopen(file, path, H5P_DEFAULT);
+    if (object < 0) return -1;
+    const H5I_type_t what = H5Iget_type(object);
+    H5Oclose(object);
+    return what == H5I_GROUP;
+}
+
 /* Whether every link of the path is there, below 0 if HDF5 cannot tell; it wants to be asked one by one. */
 static htri_t has_link(hid_t file, const char *path)
 {
@@ -68,7 +80,9 @@ static htri_t has_link(hid_t file, const char *path)
         while (*at == '/') at++;
         while (*at && *at != '/') at++;
         snprintf(prefix, sizeof prefix, "%.*s", (int)(at - path), path);
-        const htri_t found = strspn(prefix, "/") == strlen(prefix) ? 1 : H5Lexists(file, prefix, H5P_DEFAULT);
+        if (strspn(prefix, "/") == strlen(prefix)) continue;
+        htri_t found = H5Lexists(file, prefix, H5P_DEFAULT);
+        if (found > 0 && *at) found = is_group(file, prefix);
         if (found <= 0) return found;
     }
     return 1;

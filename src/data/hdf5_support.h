@@ -45,6 +45,7 @@ void ls_hdf5_close_list(hid_t property_list);
 #define H5Gcreate2(...)          LS_FALLIBLE(LS_FAULT_HDF5, H5Gcreate2(__VA_ARGS__))
 #define H5Lcreate_hard(...)      LS_FALLIBLE(LS_FAULT_HDF5, H5Lcreate_hard(__VA_ARGS__))
 #define H5Lexists(...)           LS_FALLIBLE(LS_FAULT_HDF5, H5Lexists(__VA_ARGS__))
+#define H5Oexists_by_name(...)   LS_FALLIBLE(LS_FAULT_HDF5, H5Oexists_by_name(__VA_ARGS__))
 #define H5Oopen(...)             LS_FALLIBLE(LS_FAULT_HDF5, H5Oopen(__VA_ARGS__))
 #define H5Pcreate(...)           LS_FALLIBLE(LS_FAULT_HDF5, H5Pcreate(__VA_ARGS__))
 #define H5Pget_chunk(...)        LS_FALLIBLE(LS_FAULT_HDF5, H5Pget_chunk(__VA_ARGS__))

@@ -30,7 +30,11 @@ static ls_status check_target(ls_output_file *file)
     if (file->name[strlen(file->name) - 1] == '/')
         return ls_fail(LS_E_OUTPUT, "%s: is the name of a directory: give the name of a file", file->name);
     snprintf(file->target, sizeof file->target, "%s", file->name);
-    if (stat(file->name, &target) != 0) return LS_OK; /* making the temporary file tells why, if it matters */
+    if (stat(file->name, &target) != 0) {
+        /* What is missing, making the temporary file will tell. */
+        if (errno == ENOENT || errno == ENOTDIR || errno == EACCES) return LS_OK;
+        return ls_output_file_fail(file, "create the file", errno);
+    }
     if (S_ISDIR(target.st_mode))
         return ls_fail(LS_E_OUTPUT, "%s: is a directory: give the name of a file", file->name);
     if (!S_ISREG(target.st_mode))
@@ -60,7 +64,7 @@ static ls_status make_temporary(ls_output_file *file)
         if (file->descriptor < 0 && (errno != EEXIST || attempt == NAME_ATTEMPTS)) {
             const int error = errno;
             file->temporary[0] = 0;
-            if (error == ENOENT)
+            if (access(directory, F_OK) != 0)
                 return ls_fail(LS_E_OUTPUT, "%s: the directory %s does not exist: make it first", file->name,
                                directory);
             return ls_fail(LS_E_OUTPUT, "%s: cannot write in the directory %s: %s", file->name, directory,

@@ -2,10 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
-#include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -13,16 +11,15 @@
 
 #include "base/fault_system.h"
 #include "base/memory.h"
+#include "base/output_file.h"
 #include "data/hdf5_support.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "rows are written as they lie in memory");
 
 enum {
     MAX_ARRAYS = 16,
-    PAGE = 4096,          /* arrays of a page or more begin on a page */
-    PIECE = 1 << 30,      /* one pwrite transfers less than 2^31 bytes */
-    NAME_PART = 200,      /* of the target's name in the temporary one, so that NAME_MAX holds */
-    NAME_ATTEMPTS = 1000, /* temporary names that dead runs with the same process number left */
+    PAGE = 4096,     /* arrays of a page or more begin on a page */
+    PIECE = 1 << 30, /* one pwrite transfers less than 2^31 bytes */
 };
 
 typedef struct written_array {
@@ -35,12 +32,10 @@ typedef struct written_array {
 
 struct ls_dataset_writer {
     ls_session *session;
-    char name[PATH_MAX];      /* as the user wrote it, for messages */
-    char target[PATH_MAX];    /* links resolved (rank 0) */
-    char temporary[PATH_MAX]; /* "" while there is no such file */
-    int header;               /* rank 0: file in memory that HDF5 builds the header in, -1 after begin */
-    hid_t file;               /* the same for HDF5 */
-    int descriptor;           /* the temporary file, after begin */
+    ls_output_file
+        output; /* made by rank 0; the others open its temporary file in begin, and never rename it */
+    int header; /* rank 0: file in memory that HDF5 builds the header in, -1 after begin */
+    hid_t file; /* the same for HDF5 */
     int n_arrays;
     written_array arrays[MAX_ARRAYS];
 };
@@ -76,67 +71,13 @@ static hid_t file_type(ls_file_type type)
 
 static ls_status fail_system(const ls_dataset_writer *writer, const char *action, int error)
 {
-    return ls_fail(LS_E_OUTPUT, "%s: cannot %s: %s", writer->name, action, strerror(error));
+    return ls_output_file_fail(&writer->output, action, error);
 }
 
 static ls_status fail_hdf5(const ls_dataset_writer *writer, const char *object, const char *action)
 {
-    return ls_fail(LS_E_OUTPUT, "%s: %s: cannot %s: %s", writer->name, object, action, ls_hdf5_reason());
-}
-
-/* What the rename at the end would do to the target is checked at the start, before hours of work. */
-static ls_status check_target(ls_dataset_writer *writer)
-{
-    struct stat target;
-    if (writer->name[0] == 0) return ls_fail(LS_E_OUTPUT, "the name of the output file is empty");
-    if (writer->name[strlen(writer->name) - 1] == '/')
-        return ls_fail(LS_E_OUTPUT, "%s: is the name of a directory: give the name of a file", writer->name);
-    snprintf(writer->target, sizeof writer->target, "%s", writer->name);
-    if (stat(writer->name, &target) != 0) {
-        /* What is missing, making the temporary file will tell. */
-        if (errno == ENOENT || errno == ENOTDIR || errno == EACCES) return LS_OK;
-        return fail_system(writer, "create the file", errno);
-    }
-    if (S_ISDIR(target.st_mode))
-        return ls_fail(LS_E_OUTPUT, "%s: is a directory: give the name of a file", writer->name);
-    if (!S_ISREG(target.st_mode))
-        return ls_fail(LS_E_OUTPUT, "%s: exists and is not a regular file: give another name", writer->name);
-    if (access(writer->name, W_OK) != 0) return fail_system(writer, "replace the file", errno);
-    /* A link stays a link: the file that it points to is replaced. */
-    if (!realpath(writer->name, writer->target)) return fail_system(writer, "resolve the path", errno);
-    return LS_OK;
-}
-
-/* Made with O_EXCL: the process number may repeat on another node or in another container. */
-static ls_status make_temporary(ls_dataset_writer *writer)
-{
-    char directory_buffer[PATH_MAX], base_buffer[PATH_MAX];
-    strcpy(directory_buffer, writer->target);
-    strcpy(base_buffer, writer->target);
-    const char *directory = dirname(directory_buffer), *base = basename(base_buffer);
-    int descriptor = -1;
-    for (int attempt = 0; descriptor < 0; attempt++) {
-        char suffix[32] = "";
-        if (attempt > 0) snprintf(suffix, sizeof suffix, "-%d", attempt);
-        const int length = snprintf(writer->temporary, sizeof writer->temporary, "%s/.%.*s.tmp-%ld%s",
-                                    directory, NAME_PART, base, (long)getpid(), suffix);
-        if (length >= (int)sizeof writer->temporary) {
-            writer->temporary[0] = 0;
-            return fail_system(writer, "create the file", ENAMETOOLONG);
-        }
-        descriptor = open(writer->temporary, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
-        if (descriptor < 0 && (errno != EEXIST || attempt == NAME_ATTEMPTS)) {
-            const int error = errno;
-            writer->temporary[0] = 0;
-            if (access(directory, F_OK) != 0)
-                return ls_fail(LS_E_OUTPUT, "%s: the directory %s does not exist: make it first",
-                               writer->name, directory);
-            return ls_fail(LS_E_OUTPUT, "%s: cannot write in the directory %s: %s", writer->name, directory,
-                           strerror(error));
-        }
-    }
-    close(descriptor);
-    return LS_OK;
+    return ls_fail(LS_E_OUTPUT, "%s: %s: cannot %s: %s", writer->output.name, object, action,
+                   ls_hdf5_reason());
 }
 
 /* HDF5 never touches the disk: it writes the header to a sparse file in memory, begin copies the little there
@@ -162,10 +103,11 @@ static ls_status create_header(ls_dataset_writer *writer)
 /* Closes and removes what there is; keeps the message of the failure that led here. */
 static void discard(ls_dataset_writer *writer)
 {
-    if (writer->descriptor >= 0) close(writer->descriptor);
+    /* The file is rank 0's to remove. */
+    if (ls_session_rank(writer->session) != 0) writer->output.temporary[0] = 0;
+    ls_output_file_discard(&writer->output);
     ls_hdf5_close_file(writer->file);
     if (writer->header >= 0) close(writer->header);
-    if (ls_session_rank(writer->session) == 0 && writer->temporary[0]) unlink(writer->temporary);
     for (int i = 0; i < writer->n_arrays; i++) ls_free(writer->arrays[i].path);
     ls_free(writer);
 }
@@ -180,21 +122,17 @@ ls_status ls_dataset_writer_create(ls_session *session, const char *path, ls_dat
         writer->session = session;
         writer->header = -1;
         writer->file = -1;
-        writer->descriptor = -1;
-        if (strlen(path) >= sizeof writer->name)
-            status = ls_fail(LS_E_OUTPUT, "%.80s...: the path is longer than %d bytes", path, PATH_MAX - 1);
-        else
-            strcpy(writer->name, path);
-    }
-    if (status == LS_OK && ls_session_rank(session) == 0) {
-        status = check_target(writer);
-        if (status == LS_OK) status = make_temporary(writer);
-        if (status == LS_OK) status = create_header(writer);
+        writer->output.descriptor = -1;
+        snprintf(writer->output.name, sizeof writer->output.name, "%s", path);
+        if (ls_session_rank(session) == 0) {
+            status = ls_output_file_create(&writer->output, path);
+            if (status == LS_OK) status = create_header(writer);
+        }
     }
     status = ls_session_agree(session, status);
     if (status == LS_OK)
-        status =
-            ls_session_agree(session, ls_broadcast(session, writer->temporary, sizeof writer->temporary));
+        status = ls_session_agree(
+            session, ls_broadcast(session, writer->output.temporary, sizeof writer->output.temporary));
     if (status != LS_OK) {
         if (writer) discard(writer);
         return status;
@@ -246,13 +184,13 @@ ls_status ls_dataset_writer_add_array(ls_dataset_writer *writer, const char *pat
 {
     ls_hdf5_begin();
     if (writer->n_arrays == MAX_ARRAYS)
-        return ls_fail(LS_E_INTERNAL, "%s: %s: more than %d arrays", writer->name, path, MAX_ARRAYS);
+        return ls_fail(LS_E_INTERNAL, "%s: %s: more than %d arrays", writer->output.name, path, MAX_ARRAYS);
     int64_t row_bytes, bytes;
     if (n_rows < 0 || n_columns < 0 ||
         __builtin_mul_overflow(n_columns > 0 ? n_columns : 1, (int64_t)value_size(type), &row_bytes) ||
         __builtin_mul_overflow(n_rows, row_bytes, &bytes))
-        return ls_fail(LS_E_OUTPUT, "%s: %s: %lld x %lld values do not fit into a file", writer->name, path,
-                       (long long)n_rows, (long long)n_columns);
+        return ls_fail(LS_E_OUTPUT, "%s: %s: %lld x %lld values do not fit into a file", writer->output.name,
+                       path, (long long)n_rows, (long long)n_columns);
 
     written_array *array = &writer->arrays[writer->n_arrays];
     ls_status status = ls_alloc(&array->path, strlen(path) + 1, 1, "name of an array");
@@ -286,8 +224,8 @@ static ls_status write_attribute(ls_dataset_writer *writer, const char *object, 
     const hid_t attribute = target < 0 ? -1 : H5Acreate2(target, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
     ls_status status = LS_OK;
     if (attribute < 0 || H5Awrite(attribute, memory_type, value) < 0)
-        status = ls_fail(LS_E_OUTPUT, "%s: %s: cannot write the attribute %s: %s", writer->name, object, name,
-                         ls_hdf5_reason());
+        status = ls_fail(LS_E_OUTPUT, "%s: %s: cannot write the attribute %s: %s", writer->output.name,
+                         object, name, ls_hdf5_reason());
     if (attribute >= 0) H5Aclose(attribute);
     if (target >= 0) H5Oclose(target);
     return status;
@@ -345,15 +283,15 @@ ls_status ls_dataset_writer_set_doubles(ls_dataset_writer *writer, const char *o
 /* Asks for the file's blocks now, so that a full disk is found before the work and not after it. */
 static ls_status reserve_space(const ls_dataset_writer *writer, off_t size)
 {
-    int result = ftruncate(writer->descriptor, size);
+    int result = ftruncate(writer->output.descriptor, size);
     if (result == 0) {
-        do result = fallocate(writer->descriptor, 0, 0, size);
+        do result = fallocate(writer->output.descriptor, 0, 0, size);
         while (result != 0 && errno == EINTR);
         /* A file system without this operation (NFS 3, for one) reports a full disk at the write instead. */
         if (result == 0 || errno == EOPNOTSUPP || errno == ENOSYS) return LS_OK;
     }
     const int error = errno;
-    return ls_fail(LS_E_OUTPUT, "%s: cannot reserve %.1f MB: %s", writer->name, (double)size / 1e6,
+    return ls_fail(LS_E_OUTPUT, "%s: cannot reserve %.1f MB: %s", writer->output.name, (double)size / 1e6,
                    strerror(error));
 }
 
@@ -361,11 +299,12 @@ static ls_status write_all(const ls_dataset_writer *writer, const char *what, co
                            off_t offset)
 {
     while (n > 0) {
-        const ssize_t written = pwrite(writer->descriptor, values, n < PIECE ? n : PIECE, offset);
+        const ssize_t written = pwrite(writer->output.descriptor, values, n < PIECE ? n : PIECE, offset);
         if (written < 0 && errno == EINTR) continue;
         if (written <= 0) {
             const int error = written < 0 ? errno : ENOSPC;
-            return ls_fail(LS_E_OUTPUT, "%s: %s: cannot write: %s", writer->name, what, strerror(error));
+            return ls_fail(LS_E_OUTPUT, "%s: %s: cannot write: %s", writer->output.name, what,
+                           strerror(error));
         }
         values += written;
         offset += written;
@@ -410,13 +349,13 @@ static ls_status finish_header(ls_dataset_writer *writer)
 
 static ls_status open_descriptor(ls_dataset_writer *writer)
 {
-    writer->descriptor = open(writer->temporary, O_RDWR | O_CLOEXEC);
-    if (writer->descriptor >= 0) return LS_OK;
+    writer->output.descriptor = open(writer->output.temporary, O_RDWR | O_CLOEXEC);
+    if (writer->output.descriptor >= 0) return LS_OK;
     const int error = errno;
     return ls_fail(LS_E_OUTPUT,
                    "%s: rank %d cannot open the file that rank 0 made: %s: use a directory that all nodes "
                    "share",
-                   writer->name, ls_session_rank(writer->session), strerror(error));
+                   writer->output.name, ls_session_rank(writer->session), strerror(error));
 }
 
 ls_status ls_dataset_writer_begin(ls_dataset_writer *writer)
@@ -424,62 +363,45 @@ ls_status ls_dataset_writer_begin(ls_dataset_writer *writer)
     ls_hdf5_begin();
     int64_t offsets[MAX_ARRAYS] = {0};
     ls_status status = LS_OK;
-    if (ls_session_rank(writer->session) == 0) {
-        status = open_descriptor(writer);
-        if (status == LS_OK) status = finish_header(writer);
-    }
+    if (ls_session_rank(writer->session) == 0) status = finish_header(writer);
     for (int i = 0; i < writer->n_arrays; i++) offsets[i] = writer->arrays[i].offset;
     LS_TRY(ls_session_agree(writer->session, status));
     status = ls_broadcast(writer->session, offsets, sizeof offsets);
     for (int i = 0; i < writer->n_arrays; i++) writer->arrays[i].offset = offsets[i];
-    if (status == LS_OK && writer->descriptor < 0) status = open_descriptor(writer);
+    if (status == LS_OK && writer->output.descriptor < 0) status = open_descriptor(writer);
     return ls_session_agree(writer->session, status);
+}
+
+static bool has_begun(const ls_dataset_writer *writer)
+{
+    return writer->header < 0 && writer->output.descriptor >= 0;
 }
 
 ls_status ls_dataset_writer_write_rows(ls_dataset_writer *writer, int array_number, int64_t first_row,
                                        int64_t n_rows, const void *values)
 {
-    if (writer->descriptor < 0 || array_number < 0 || array_number >= writer->n_arrays)
-        return ls_fail(LS_E_INTERNAL, "%s: array %d is not open for writing", writer->name, array_number);
+    if (!has_begun(writer) || array_number < 0 || array_number >= writer->n_arrays)
+        return ls_fail(LS_E_INTERNAL, "%s: array %d is not open for writing", writer->output.name,
+                       array_number);
     const written_array *array = &writer->arrays[array_number];
     if (first_row < 0 || n_rows < 0 || n_rows > array->n_rows - first_row)
-        return ls_fail(LS_E_INTERNAL, "%s: %s: rows %lld + %lld of %lld", writer->name, array->path,
+        return ls_fail(LS_E_INTERNAL, "%s: %s: rows %lld + %lld of %lld", writer->output.name, array->path,
                        (long long)first_row, (long long)n_rows, (long long)array->n_rows);
     return write_all(writer, array->path, values, (size_t)n_rows * array->row_bytes,
                      array->offset + first_row * (int64_t)array->row_bytes);
 }
 
-/* Every rank syncs and closes its own descriptor: network file systems keep written pages per node and report
- * a full disk only here. */
-static ls_status sync_own_rows(ls_dataset_writer *writer)
-{
-    if (writer->descriptor < 0) return ls_fail(LS_E_INTERNAL, "%s: commit without begin", writer->name);
-    const int descriptor = writer->descriptor;
-    writer->descriptor = -1;
-    int error = fsync(descriptor) == 0 ? 0 : errno;
-    if (close(descriptor) != 0 && error == 0) error = errno;
-    return error == 0 ? LS_OK : fail_system(writer, "write the file to disk", error);
-}
-
-static ls_status publish(ls_dataset_writer *writer)
-{
-    if (rename(writer->temporary, writer->target) != 0)
-        return fail_system(writer, "put the file in place", errno);
-    writer->temporary[0] = 0;
-    const int directory = open(dirname(writer->target), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    /* Directories that cannot be opened or synced (some network file systems) order the rename themselves. */
-    const int error = directory < 0 || fsync(directory) == 0 || errno == EINVAL ? 0 : errno;
-    if (directory >= 0) close(directory);
-    return error == 0 ? LS_OK : fail_system(writer, "write the directory to disk", error);
-}
-
 ls_status ls_dataset_writer_commit(ls_dataset_writer *writer, ls_status status)
 {
     ls_session *session = writer->session;
-    if (status == LS_OK) status = sync_own_rows(writer);
+    if (status == LS_OK && !has_begun(writer))
+        status = ls_fail(LS_E_INTERNAL, "%s: commit without begin", writer->output.name);
+    /* Every rank syncs its own descriptor: network file systems keep written pages per node and report a full
+     * disk only here. */
+    if (status == LS_OK) status = ls_output_file_sync(&writer->output);
     status = ls_session_agree(session, status);
     if (status == LS_OK) {
-        if (ls_session_rank(session) == 0) status = publish(writer);
+        if (ls_session_rank(session) == 0) status = ls_output_file_commit(&writer->output);
         status = ls_session_agree(session, status);
     }
     discard(writer);

@@ -145,6 +145,14 @@ static ls_status refuse_extras(const char *file, const char *name, const json_t 
     return LS_OK;
 }
 
+/* Names are shown on terminals. */
+static bool has_control(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f) return true;
+    return false;
+}
+
 static ls_status parse_dense(const char *file, const json_t *config, ls_keras_model *keras)
 {
     ls_layer_plan *plan = &keras->plan[keras->n_layers];
@@ -154,10 +162,10 @@ static ls_status parse_dense(const char *file, const json_t *config, ls_keras_mo
         snprintf(shown, sizeof shown, "%" PRId64, keras->n_layers + 1);
     } else {
         const char *text = json_string_value(name);
-        if (!text || !*text || strchr(text, '/') || strcmp(text, ".") == 0)
+        if (!text || !*text || strchr(text, '/') || strcmp(text, ".") == 0 || has_control(text))
             return ls_fail(LS_E_INPUT,
                            "%s: " CONFIG
-                           ": layer name \"%.100s\": give the layer a name without '/' in Keras",
+                           ": layer name \"%.100s\": give the layer a printable name without '/' in Keras",
                            file, describe(name));
         snprintf(shown, sizeof shown, "%s", text);
         const size_t size = strlen(text) + 1;

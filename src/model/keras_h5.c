@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "data/hdf5_support.h"
 #include "model/file_digest.h"
+#include "model/heap_check.h"
 #include "model/keras_config.h"
 
 enum {
@@ -632,6 +633,8 @@ ls_status ls_keras_h5_read(const char *file, void *image, size_t size, bool exac
     if (record) *record = NULL;
     const reader in = {file, size, exact};
     ls_training_config found = {0};
+    const size_t head = exact ? LS_FILE_HEAD_SIZE : 0;
+    LS_TRY(ls_heap_check(file, (const char *)image + head, size - head));
     ls_hdf5_begin();
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     hid_t root = -1;

@@ -66,11 +66,20 @@ static int run(int argc, char **argv)
     const char *positionals[CLI_MAX_POSITIONALS];
     const int parsed = cli_parse(&cli_generate, options, argc, argv, positionals);
     if (parsed >= 0) return parsed;
-    if (!output) return cli_usage_error(&cli_generate, "-o FILE is missing: say where to write the data");
-    if (train_size_given && !(generate.train_size > 0))
-        return cli_usage_error(&cli_generate,
-                               "--train-size: %g is neither a share between 0 and 1 nor a number of rows",
-                               generate.train_size);
+    int refused = 0;
+    if (!output) {
+        refused = cli_usage_error(&cli_generate, "-o FILE is missing: say where to write the data");
+    } else if (train_size_given && !(generate.train_size > 0)) {
+        refused = cli_usage_error(&cli_generate,
+                                  "--train-size: %g is neither a share between 0 and 1 nor a number of rows",
+                                  generate.train_size);
+    }
+    if (refused) {
+        cli_doubles_free(&weights);
+        cli_doubles_free(&shift);
+        cli_doubles_free(&scale);
+        return refused;
+    }
     generate.dtype = (ls_dtype)dtype;
     data->random_state = (uint32_t)random_state;
     generate.split_random_state = (uint32_t)split_random_state;

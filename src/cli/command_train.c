@@ -210,12 +210,19 @@ static int run(int argc, char **argv)
     ls_interrupt_catch();
     const int parsed = cli_parse(&cli_train, options, argc, argv, positionals);
     if (parsed >= 0) return parsed;
-    if (!parse_period(checkpoint_every, &train))
-        return cli_usage_error(&cli_train,
-                               "--checkpoint-every: '%s' is not a period like 1000steps, 1epochs or 60s",
-                               checkpoint_every);
-    if (train.resume && !train.checkpoint_dir)
-        return cli_usage_error(&cli_train, "--resume needs --checkpoint-dir, the directory to resume from");
+    int refused = 0;
+    if (!parse_period(checkpoint_every, &train)) {
+        refused = cli_usage_error(&cli_train,
+                                  "--checkpoint-every: '%s' is not a period like 1000steps, 1epochs or 60s",
+                                  checkpoint_every);
+    } else if (train.resume && !train.checkpoint_dir) {
+        refused =
+            cli_usage_error(&cli_train, "--resume needs --checkpoint-dir, the directory to resume from");
+    }
+    if (refused) {
+        cli_ints_free(&wanted.hidden);
+        return refused;
+    }
     train.reduction = (ls_reduction)reduction;
     train.shuffle = shuffle == 1;
     train.seed = (uint64_t)wanted.seed;

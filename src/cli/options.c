@@ -129,11 +129,13 @@ static bool parse_double_item(const char *text, void *value)
 void cli_ints_free(cli_ints *ints)
 {
     free(ints->values);
+    ints->values = NULL;
 }
 
 void cli_doubles_free(cli_doubles *doubles)
 {
     free(doubles->values);
+    doubles->values = NULL;
 }
 
 static int wrong_value(const cli_command *command, const cli_option *option, const char *text,
@@ -377,6 +379,10 @@ int cli_parse(const cli_command *command, const cli_option *options, int argc, c
     }
     if (result == -1 && n_positionals < command->n_positionals)
         result = cli_usage_error(command, "too few arguments; it takes %s", command->positionals);
+    for (int i = 0; result >= 0 && options[i].kind != CLI_END; i++) { /* no run will free them */
+        if (options[i].kind == CLI_INTS) cli_ints_free(options[i].value);
+        if (options[i].kind == CLI_DOUBLES) cli_doubles_free(options[i].value);
+    }
     for (int i = 0; i < n_table; i++)
         if (table[i].val >= 256 + NO_PREFIX) free((char *)table[i].name);
     return result;

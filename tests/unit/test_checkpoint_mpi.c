@@ -229,8 +229,8 @@ static void other_files_are_left_alone_and_leftovers_go(void **state)
     assert_newest(6, 0);
 }
 
-/* One changed bit at every position, every length: through the reader that a resumed run uses. The work is
- * dealt to the ranks; reading is local. */
+/* Changed bits and cuts, everywhere in the head and at every seventh byte behind it, through the reader that
+ * a resumed run uses. The work is dealt to the ranks; reading is local. */
 static void every_damage_is_refused(void **state)
 {
     (void)state;
@@ -242,7 +242,10 @@ static void every_damage_is_refused(void **state)
     snprintf(name, sizeof name, "damaged-%d.h5", session->rank);
     snprintf(path, sizeof path, "%s", in_directory(name));
     int64_t counts[2] = {0, 0};
-    for (size_t i = (size_t)session->rank; i < size; i += (size_t)session->size) {
+    int64_t expected = 0;
+    for (size_t i = 0, deal = 0; i < size; i += i < 512 ? 1 : 7, deal++) {
+        expected++;
+        if (deal % (size_t)session->size != (size_t)session->rank) continue;
         for (int cut = 0; cut < 2; cut++) {
             const unsigned char mask = (unsigned char)(1 << (i * 5 % 8));
             ls_model *model;
@@ -268,8 +271,8 @@ static void every_damage_is_refused(void **state)
     }
     ls_free(bytes);
     MPI_Allreduce(MPI_IN_PLACE, counts, 2, MPI_INT64_T, MPI_SUM, session->comm);
-    assert_int_equal(counts[0], size);
-    assert_int_equal(counts[1], size);
+    assert_int_equal(counts[0], expected);
+    assert_int_equal(counts[1], expected);
     if (session->rank == 0)
         print_message("a checkpoint of %zu bytes: %lld changed bytes and %lld cuts refused by the digest\n",
                       size, (long long)counts[0], (long long)counts[1]);

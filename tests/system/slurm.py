@@ -226,11 +226,14 @@ def check_srun(site):
             if done.returncode != 128 + signal.SIGSEGV:
                 break
         return done
-    for mpi, arguments, message in (("pmix", ["train", "data.h5", "--epoch", "3"], "unknown option '--epoch'"),
-                                    ("pmix", ["trian"], "unknown subcommand 'trian'"),
-                                    ("none", ["trian"], "unknown subcommand 'trian'")):
-        done = srun(mpi, *arguments)
-        check(done.returncode == 2 and done.stderr.count(message) == 1, f"srun --mpi={mpi}: one message expected:", done)
+    for mpi in ("pmix", "none"):
+        done = srun(mpi, "--version")
+        check(done.returncode == 0 and len(re.findall("^lockstep ", done.stdout, re.MULTILINE)) == 1,
+              f"srun --mpi={mpi}: one version expected:", done)
+    for arguments, message in ((["train", "data.h5", "--epoch", "3"], "unknown option '--epoch'"),
+                               (["trian"], "unknown subcommand 'trian'")):
+        done = srun("pmix", *arguments)
+        check(done.returncode == 2 and done.stderr.count(message) == 1, "one message expected:", done)
     done = srun("none", "generate", "-o", "singletons.h5")
     # Open MPI sees it before lockstep can.
     check(done.returncode != 0 and "PMIx" in done.stderr and not os.path.exists(site.path("singletons.h5")),

@@ -101,6 +101,8 @@ static void start_alone_quickly(void)
     for (size_t i = 0; i < sizeof launched / sizeof launched[0]; i++)
         if (getenv(launched[i])) return;
     setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
+    /* All such processes would take the same directory, and remove it from under each other. */
+    setenv("OMPI_MCA_orte_create_session_dirs", "0", 0);
     setenv("OMPI_MCA_pml", "ob1", 0);
     setenv("OMPI_MCA_btl", "self", 0);
 }

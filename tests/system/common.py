@@ -113,6 +113,16 @@ def ranks_of(mark):
     return ranks
 
 
+def has_handlers(pid):
+    """Are those of SIGUSR1 and SIGTERM in place? The dynamic loader takes some 10 ms before any program can have them."""
+    try:
+        with open("/proc/%d/status" % pid) as f:
+            caught = int(re.search(r"SigCgt:\s*(\w+)", f.read()).group(1), 16)
+    except (OSError, AttributeError):
+        return False
+    return all(caught >> (number - 1) & 1 for number in (signal.SIGUSR1, signal.SIGTERM))
+
+
 class Run:
     """One lockstep command, plain (ranks=0) or on ranks processes. It runs in a process group of its own."""
 

@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 
 import common
-from common import Run, check, expect, same_bytes
+from common import Run, check, expect, has_handlers, same_bytes
 
 ROWS, BATCH, EPOCHS = 903, 32, 40
 STEPS = -(-ROWS // BATCH)  # of an epoch
@@ -95,6 +95,8 @@ def stop(choose, job, directory, kind, ranks, every, step):
     if stopped:
         name, whom = kind.split()
         pids = r.rank_pids()
+        while name != "SIGKILL" and r.running() and not all(map(has_handlers, pids.values())):
+            time.sleep(0.001)
         target = r.pid if whom == "mpirun" else choose.choice(list(pids.values()) or [r.pid])
         try:
             os.kill(target, getattr(signal, name))

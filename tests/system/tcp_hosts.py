@@ -129,10 +129,11 @@ class Long:
 
 
 def waited_for(r, what, ranks):
-    """Somebody says that it waited for one of these ranks."""
+    """Somebody says that it waited for one of these ranks, or, caught while a checkpoint was agreed on, for all of them."""
     found = re.findall(r"rank \d+: step \d+, waiting in the reduction for rank (\d+)", r.stderr)
     check("no progress for %d s" % STALL in r.stderr, what, "no report:", r)
-    check(set(map(int, found)) & set(ranks), what, "nobody waited for", ranks, ":", r)
+    for_all = "waiting for the other ranks' outcome" in r.stderr
+    check(for_all or set(map(int, found)) & set(ranks), what, "nobody waited for", ranks, ":", r)
 
 
 def signals(network, long):

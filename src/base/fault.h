@@ -14,6 +14,7 @@
     X(LS_FAULT_READ, "read", EIO)                                                                            \
     X(LS_FAULT_WRITE, "write", ENOSPC)                                                                       \
     X(LS_FAULT_SYNC, "sync", EIO)                                                                            \
+    X(LS_FAULT_CLOSE, "close", EIO)                                                                          \
     X(LS_FAULT_RENAME, "rename", EIO)                                                                        \
     X(LS_FAULT_RESERVE, "reserve", ENOSPC)                                                                   \
     X(LS_FAULT_THREAD, "thread", EAGAIN)                                                                     \

@@ -190,9 +190,11 @@ static ls_status resume(run *r)
     }
     /* Other arithmetic gives other bits, which the user may accept. */
     json_t *settings = json_copy(r->settings);
+    /* jansson 2.14 copies what it has memory for. */
+    const bool copied = settings && json_object_size(settings) == json_object_size(r->settings);
     if (r->options->allow_other_cpu) json_object_del(settings, "arithmetic");
-    ls_status status = settings ? ls_record_parse(path, text, settings, &r->position, r->history)
-                                : ls_fail(LS_E_MEMORY, "settings of the run: no memory");
+    ls_status status = copied ? ls_record_parse(path, text, settings, &r->position, r->history)
+                              : ls_fail(LS_E_MEMORY, "settings of the run: no memory");
     json_decref(settings);
     ls_free(text);
     if (status == LS_OK && !is_possible(r))

@@ -17,7 +17,7 @@
 #include "random/philox.h"
 
 enum {
-    SEEDS = 1500,
+    SEEDS = 2500,
     PERIOD_OF_RESUME = 8, /* how often a failed training is gone on with */
     HANG_SECONDS = 120,
     MAX_FILES = 32,

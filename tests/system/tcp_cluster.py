@@ -105,8 +105,8 @@ class Network:
             for host, ranks, command in zip(hosts, slots.values(), commands):
                 parts += [*([":"] if parts else []), "--host", host, "-n", ranks, *command]
         words = ["netns", "exec", self.name(0), "unshare", "--uts", "sh", "-c", 'hostname "$1" && shift && exec "$@"', "sh",
-                 self.name(0), "mpirun", "--mca", "plm_rsh_agent", self.agent, "--mca", "btl", "tcp,self", "--mca", "pml", "ob1",
-                 *options, *parts]
+                 self.name(0), "mpirun", "--mca", "orte_tmpdir_base", self.directory, "--mca", "plm_rsh_agent", self.agent,
+                 "--mca", "btl", "tcp,self", "--mca", "pml", "ob1", *options, *parts]
         r = common.Run("ip", words, directory=directory)  # each of these words becomes the next one: it is mpirun's process
         r.ranks = sum(slots.values())
         return r

@@ -8,7 +8,7 @@
 
 enum { ROWS = 32, MAX_VALUES = 1 << 20 };
 
-static char path[64];
+static char path[4096];
 
 static void remove_file(void)
 {
@@ -18,8 +18,10 @@ static void remove_file(void)
 static void write_file(const uint8_t *data, size_t size)
 {
     if (!path[0]) {
-        snprintf(path, sizeof path, "%s/lockstep-fuzz-XXXXXX",
-                 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+        /* In memory, or where fuzz.py removes what a crash leaves. */
+        const char *parent = getenv("TMPDIR");
+        if (!parent) parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+        snprintf(path, sizeof path, "%s/lockstep-fuzz-XXXXXX", parent);
         const int made = mkstemp(path);
         FUZZ_ASSERT(made >= 0);
         close(made);

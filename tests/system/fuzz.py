@@ -176,6 +176,7 @@ def main():
     options = parser.parse_args()
     lockstep = os.path.abspath(options.lockstep)
     programs = build(lockstep)
+    ENVIRONMENT["TMPDIR"] = common.temporary_directory("/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
     artifacts = common.temporary_directory()
     corpus = options.corpus or common.temporary_directory()
     make_corpus(lockstep, corpus)

@@ -30,6 +30,20 @@ static inline const char *path_of(const char *name)
     return path;
 }
 
+/* All bytes of a file, for the caller to free; returns their number. */
+static inline size_t read_whole_file(const char *path, char **bytes)
+{
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    fseek(file, 0, SEEK_END);
+    const size_t size = (size_t)ftell(file);
+    rewind(file);
+    *bytes = malloc(size);
+    assert_int_equal(fread(*bytes, 1, size, file), size);
+    fclose(file);
+    return size;
+}
+
 /* Number of files in the directory, hidden ones included. */
 static inline int count_files(void)
 {

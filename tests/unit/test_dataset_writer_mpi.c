@@ -45,19 +45,6 @@ static ls_status write_file(const char *path, int64_t parts)
     return ls_dataset_writer_commit(writer, status);
 }
 
-static size_t load(const char *path, char **bytes)
-{
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    fseek(file, 0, SEEK_END);
-    const size_t size = (size_t)ftell(file);
-    rewind(file);
-    *bytes = malloc(size);
-    assert_int_equal(fread(*bytes, 1, size, file), size);
-    fclose(file);
-    return size;
-}
-
 static void arrays_and_attributes_are_read_back(void **state)
 {
     (void)state;
@@ -126,8 +113,8 @@ static void bytes_do_not_depend_on_name_parts_or_time(void **state)
     assert_int_equal(write_file(path_of("another-name.h5"), 17), LS_OK);
     if (session->rank != 0) return;
     char *one, *another;
-    const size_t size = load(path_of("one.h5"), &one);
-    assert_int_equal(load(path_of("another-name.h5"), &another), size);
+    const size_t size = read_whole_file(path_of("one.h5"), &one);
+    assert_int_equal(read_whole_file(path_of("another-name.h5"), &another), size);
     assert_memory_equal(one, another, size);
     free(one);
     free(another);
@@ -158,7 +145,7 @@ static void an_existing_file_is_replaced_only_by_a_whole_one(void **state)
     barrier();
     char *bytes;
     if (session->rank == 0) {
-        assert_int_equal(load(path, &bytes), 3);
+        assert_int_equal(read_whole_file(path, &bytes), 3);
         assert_memory_equal(bytes, "old", 3);
         free(bytes);
         assert_int_equal(count_files(), 2);

@@ -33,19 +33,6 @@ static void read_array(const char *path, const char *name, hid_t type, hsize_t n
     H5Fclose(file);
 }
 
-static size_t load(const char *path, unsigned char **bytes)
-{
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    fseek(file, 0, SEEK_END);
-    const size_t size = (size_t)ftell(file);
-    rewind(file);
-    *bytes = malloc(size);
-    assert_int_equal(fread(*bytes, 1, size, file), size);
-    fclose(file);
-    return size;
-}
-
 static void the_split_rows_are_in_the_file(void **state)
 {
     (void)state;
@@ -138,9 +125,9 @@ static void bytes_do_not_depend_on_the_number_of_ranks_or_the_name(void **state)
     if (session->rank == 0) {
         ls_session alone = {.comm = MPI_COMM_SELF, .rank = 0, .size = 1};
         assert_int_equal(ls_generate(&alone, &options, path_of("one.h5")), LS_OK);
-        unsigned char *all, *one;
-        const size_t size = load(path_of("all.h5"), &all);
-        assert_int_equal(load(path_of("one.h5"), &one), size);
+        char *all, *one;
+        const size_t size = read_whole_file(path_of("all.h5"), &all);
+        assert_int_equal(read_whole_file(path_of("one.h5"), &one), size);
         assert_memory_equal(all, one, size);
         free(all);
         free(one);

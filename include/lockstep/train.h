@@ -17,6 +17,14 @@ typedef enum ls_reduction {
                           in   float32 */
 } ls_reduction;
 
+/* What computes. Each gives the same bits on any number of ranks; to one another they agree within rounding.
+ */
+typedef enum ls_engine_choice {
+    LS_ENGINE_AUTO,     /* by the widths of the layers */
+    LS_ENGINE_SIMD,     /* vectors across samples, for narrow layers: the same bits on every processor */
+    LS_ENGINE_REFERENCE /* plain scalar C, to compare with */
+} ls_engine_choice;
+
 typedef struct ls_train_options {
     int64_t epochs;       /* at least 1 */
     int64_t batch_size;   /* samples of one step over all ranks (Keras' meaning) */
@@ -24,6 +32,7 @@ typedef struct ls_train_options {
     uint64_t seed;        /* order of the rows; below 2^63 */
     bool shuffle;         /* every epoch in a new order; otherwise the order of the file */
     int64_t n_shards;     /* power of two; 0 takes ls_train_default_shards */
+    ls_engine_choice engine;
     ls_reduction reduction;
     int64_t verify_every; /* steps between two comparisons of the weights over all ranks; 0 for none */
     const char

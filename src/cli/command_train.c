@@ -148,6 +148,7 @@ static int run(int argc, char **argv)
 {
     static const char *const dtypes[] = {"float32", "float64", NULL};
     static const char *const shuffles[] = {"none", "epoch", NULL};
+    static const char *const engines[] = {"auto", "simd", "reference", NULL};
     static const char *const reductions[] = {"tree", "mpi", NULL};
     static const char *const progresses[] = {"auto", "bar", "lines", NULL};
     enum { AUTO, BAR };
@@ -157,7 +158,7 @@ static int run(int argc, char **argv)
     int shuffle = 1, progress = AUTO;
     int64_t verbose = 1;
     double stall_timeout = 0;
-    int reduction = LS_REDUCTION_TREE;
+    int engine = LS_ENGINE_AUTO, reduction = LS_REDUCTION_TREE;
     const char *x = NULL, *y = NULL, *history_path = NULL, *checkpoint_every = "1epochs";
     const cli_option options[] = {
         {"output", 'o', CLI_TEXT, &train.output, "FILE", "model file to write, in Keras' HDF5 format"},
@@ -196,6 +197,8 @@ static int run(int argc, char **argv)
          "compare the weights of all ranks every K steps; 0 for never", .minimum = 0, .maximum = INT64_MAX},
         {"stall-timeout", 0, CLI_DOUBLE, &stall_timeout, "SECONDS",
          "end the job and say who is stuck when nothing moves for so long; 0 for never"},
+        {"engine", 0, CLI_CHOICE, &engine, "auto|simd|reference",
+         "what computes: auto chooses by the widths of the layers", .choices = engines},
         {"reduction", 0, CLI_CHOICE, &reduction, "tree|mpi",
          "how sums cross ranks: the fixed tree, or MPI_Allreduce, whose bits depend on the number of ranks",
          .choices = reductions},
@@ -223,6 +226,7 @@ static int run(int argc, char **argv)
         cli_ints_free(&wanted.hidden);
         return refused;
     }
+    train.engine = (ls_engine_choice)engine;
     train.reduction = (ls_reduction)reduction;
     train.shuffle = shuffle == 1;
     train.seed = (uint64_t)wanted.seed;

@@ -1,7 +1,5 @@
 #include "data/feed.h"
 
-#include <string.h>
-
 #include "base/memory.h"
 
 struct ls_feed {
@@ -11,9 +9,9 @@ struct ls_feed {
     int64_t first_shard, n_shards;
     int64_t *shard_begin; /* of each shard in the kept rows */
     ls_walk *walks;
-    char *x, *y; /* kept rows, shard after shard, in the shards' own numbering */
-    char *batch_x, *batch_y;
-    int64_t *batch_rows; /* of each shard */
+    char *x, *y;                     /* kept rows, shard after shard, in the shards' own numbering */
+    int64_t *batch_rows;             /* their numbers */
+    int64_t *shard_rows, *last_rows; /* of each shard in a batch, and in the last one of an epoch */
 };
 
 static ls_status read_rows(ls_feed *feed, ls_dataset *dataset, ls_dtype dtype)
@@ -38,19 +36,22 @@ static ls_status prepare(ls_feed *feed, ls_dataset *dataset, ls_dtype dtype)
                  size = feed->value_size;
     LS_TRY(ls_alloc(&feed->shard_begin, n_shards + 1, sizeof *feed->shard_begin, "shards of a rank"));
     LS_TRY(ls_alloc(&feed->walks, n_shards, sizeof *feed->walks, "shards of a rank"));
-    LS_TRY(ls_alloc(&feed->batch_rows, n_shards, sizeof *feed->batch_rows, "shards of a rank"));
+    LS_TRY(ls_alloc(&feed->shard_rows, n_shards, sizeof *feed->shard_rows, "shards of a rank"));
+    LS_TRY(ls_alloc(&feed->last_rows, n_shards, sizeof *feed->last_rows, "shards of a rank"));
     int64_t batch_rows = 0;
     for (int64_t i = 0; i < feed->n_shards; i++) {
         const int64_t shard = feed->first_shard + i;
         feed->shard_begin[i + 1] = feed->shard_begin[i] + ls_order_shard_rows(order, shard);
-        batch_rows += ls_order_share(order, 0, shard);
+        feed->shard_rows[i] = ls_order_share(order, 0, shard);
+        feed->last_rows[i] = ls_order_share(order, order->n_batches - 1, shard);
+        batch_rows += feed->shard_rows[i];
         LS_TRY(ls_walk_begin(&feed->walks[i], order, shard));
     }
     const size_t rows = (size_t)feed->shard_begin[feed->n_shards];
     LS_TRY(ls_alloc(&feed->x, rows, n_features * size, "rows of the training set"));
     LS_TRY(ls_alloc(&feed->y, rows, size, "labels of the training set"));
-    LS_TRY(ls_alloc(&feed->batch_x, (size_t)batch_rows, n_features * size, "rows of a batch"));
-    LS_TRY(ls_alloc(&feed->batch_y, (size_t)batch_rows, size, "labels of a batch"));
+    LS_TRY(
+        ls_alloc(&feed->batch_rows, (size_t)batch_rows, sizeof *feed->batch_rows, "row numbers of a batch"));
     return read_rows(feed, dataset, dtype);
 }
 
@@ -81,34 +82,24 @@ void ls_feed_destroy(ls_feed *feed)
     ls_free(feed->walks);
     ls_free(feed->shard_begin);
     ls_free(feed->batch_rows);
+    ls_free(feed->shard_rows);
+    ls_free(feed->last_rows);
     ls_free(feed->x);
     ls_free(feed->y);
-    ls_free(feed->batch_x);
-    ls_free(feed->batch_y);
     ls_free(feed);
 }
 
 void ls_feed_batch(ls_feed *feed, int64_t epoch, int64_t k, const void **x, const void **y,
-                   const int64_t **shard_rows)
+                   const int64_t **rows, const int64_t **shard_rows)
 {
-    const ls_order *order = feed->order;
-    const size_t size = feed->value_size, row_size = (size_t)feed->n_features * size;
-    char *to_x = feed->batch_x, *to_y = feed->batch_y;
+    const int64_t *shares = k < feed->order->n_batches - 1 ? feed->shard_rows : feed->last_rows;
+    int64_t *to = feed->batch_rows;
     for (int64_t i = 0; i < feed->n_shards; i++) {
-        const int64_t shard = feed->first_shard + i;
-        const int64_t begin =
-            k * ls_order_share(order, 0, shard); /* only the last batch differs from the first */
-        const int64_t rows = ls_order_share(order, k, shard);
-        feed->batch_rows[i] = rows;
-        for (int64_t position = begin; position < begin + rows; position++) {
-            const int64_t row = feed->shard_begin[i] + ls_walk_row(&feed->walks[i], epoch, position);
-            memcpy(to_x, feed->x + (size_t)row * row_size, row_size);
-            memcpy(to_y, feed->y + (size_t)row * size, size);
-            to_x += row_size;
-            to_y += size;
-        }
+        ls_walk_rows(&feed->walks[i], epoch, k * feed->shard_rows[i], shares[i], feed->shard_begin[i], to);
+        to += shares[i];
     }
-    *x = feed->batch_x;
-    *y = feed->batch_y;
-    *shard_rows = feed->batch_rows;
+    *x = feed->x;
+    *y = feed->y;
+    *rows = feed->batch_rows;
+    *shard_rows = shares;
 }

@@ -16,10 +16,10 @@ ls_status ls_feed_create(const ls_order *order, ls_dataset *dataset, ls_dtype dt
 /* Frees it; NULL is allowed. Local. */
 void ls_feed_destroy(ls_feed *feed);
 
-/* The rows of batch k of an epoch that belong to the feed's shards, one shard after the other: *x (rows x
- * n_features, row-major), *y (rows), of the feed's dtype, and *shard_rows, the rows of each of its shards.
- * All belong to the feed and hold until the next call. Local. */
+/* The rows of batch k of an epoch that belong to the feed's shards, one shard after the other: *rows, numbers
+ * of rows in *x (rows x n_features, row-major) and *y, of the feed's dtype, and *shard_rows, how many each of
+ * its shards has. All belong to the feed and hold until the next call. Local. */
 void ls_feed_batch(ls_feed *feed, int64_t epoch, int64_t k, const void **x, const void **y,
-                   const int64_t **shard_rows);
+                   const int64_t **rows, const int64_t **shard_rows);
 
 #endif

@@ -127,11 +127,8 @@ ls_status ls_order_segments(const ls_order *order, int64_t s, ls_segment **segme
 
 ls_status ls_walk_begin(ls_walk *walk, const ls_order *order, int64_t shard)
 {
-    *walk = (ls_walk){.order = order,
-                      .shard = shard,
-                      .shard_rows = ls_order_shard_rows(order, shard),
-                      .epoch = -1,
-                      .window = -1};
+    *walk = (ls_walk){
+        .order = order, .shard = shard, .shard_rows = ls_order_shard_rows(order, shard), .epoch = -1};
     if (!order->shuffle) return LS_OK;
     const int64_t longest = walk->shard_rows < order->window_rows ? walk->shard_rows : order->window_rows;
     return ls_alloc(&walk->rows, (size_t)longest, sizeof *walk->rows, "order of a window of rows");
@@ -143,29 +140,45 @@ void ls_walk_end(ls_walk *walk)
     walk->rows = NULL;
 }
 
-int64_t ls_walk_row(ls_walk *walk, int64_t epoch, int64_t position)
+/* Makes the window that the position is in the present one. */
+static void enter_window(ls_walk *walk, int64_t epoch, int64_t position)
 {
     const ls_order *order = walk->order;
-    if (!order->shuffle) return position;
     const int64_t whole_windows = walk->shard_rows / order->window_rows;
     const int64_t window = position / order->window_rows;
-    if (epoch != walk->epoch || window != walk->window) {
-        const uint64_t instance = (uint64_t)epoch * (uint64_t)order->n_shards + (uint64_t)walk->shard;
-        /* One key per (epoch, shard) keeps the 32-bit instance free for the window. */
-        uint32_t key[4];
-        ls_philox(order->seed, LS_STREAM_WINDOWS, UINT32_MAX, instance, key);
-        const uint64_t seed = ((uint64_t)key[0] << 32) | key[1];
-        if (epoch != walk->epoch && whole_windows > 0)
-            ls_bijection_init(&walk->windows, seed, LS_STREAM_WINDOWS, 0, (uint64_t)whole_windows);
-        /* The short window stays last: only whole windows change places. */
-        const int64_t source =
-            window < whole_windows ? (int64_t)ls_bijection_apply(&walk->windows, (uint64_t)window) : window;
-        const int64_t rest = walk->shard_rows - source * order->window_rows;
-        const int64_t rows = rest < order->window_rows ? rest : order->window_rows;
-        walk->epoch = epoch;
-        walk->window = window;
-        walk->first_row = source * order->window_rows;
-        ls_permutation(seed, LS_STREAM_ROWS, (uint32_t)source, (uint32_t)rows, walk->rows);
+    const uint64_t instance = (uint64_t)epoch * (uint64_t)order->n_shards + (uint64_t)walk->shard;
+    /* One key per (epoch, shard) keeps the 32-bit instance free for the window. */
+    uint32_t key[4];
+    ls_philox(order->seed, LS_STREAM_WINDOWS, UINT32_MAX, instance, key);
+    const uint64_t seed = ((uint64_t)key[0] << 32) | key[1];
+    if (epoch != walk->epoch && whole_windows > 0)
+        ls_bijection_init(&walk->windows, seed, LS_STREAM_WINDOWS, 0, (uint64_t)whole_windows);
+    /* The short window stays last: only whole windows change places. */
+    const int64_t source =
+        window < whole_windows ? (int64_t)ls_bijection_apply(&walk->windows, (uint64_t)window) : window;
+    const int64_t rest = walk->shard_rows - source * order->window_rows;
+    const int64_t rows = rest < order->window_rows ? rest : order->window_rows;
+    walk->epoch = epoch;
+    walk->begin = window * order->window_rows;
+    walk->end = walk->begin + rows;
+    walk->first_row = source * order->window_rows;
+    ls_permutation(seed, LS_STREAM_ROWS, (uint32_t)source, (uint32_t)rows, walk->rows);
+}
+
+void ls_walk_rows(ls_walk *walk, int64_t epoch, int64_t position, int64_t n, int64_t offset, int64_t *rows)
+{
+    if (!walk->order->shuffle) {
+        for (int64_t i = 0; i < n; i++) rows[i] = offset + position + i;
+        return;
     }
-    return walk->first_row + walk->rows[position % order->window_rows];
+    while (n > 0) {
+        if (epoch != walk->epoch || position < walk->begin || position >= walk->end)
+            enter_window(walk, epoch, position);
+        const int64_t there = walk->end - position < n ? walk->end - position : n;
+        const uint32_t *order = walk->rows + (position - walk->begin);
+        for (int64_t i = 0; i < there; i++) rows[i] = offset + walk->first_row + order[i];
+        rows += there;
+        position += there;
+        n -= there;
+    }
 }

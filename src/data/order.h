@@ -52,7 +52,7 @@ typedef struct ls_walk {
     int64_t shard;
     int64_t shard_rows;
     int64_t epoch;
-    int64_t window;       /* the one in `rows`, counted in visiting order, or -1 */
+    int64_t begin, end;   /* positions of the window in `rows` */
     int64_t first_row;    /* where that window begins in the shard's own numbering */
     ls_bijection windows; /* of this epoch */
     uint32_t *rows;       /* order inside the window, window_rows values; NULL without shuffling */
@@ -62,8 +62,8 @@ typedef struct ls_walk {
 ls_status ls_walk_begin(ls_walk *walk, const ls_order *order, int64_t shard);
 void ls_walk_end(ls_walk *walk);
 
-/* Row (in the shard's own numbering) at `position` of the shard's epoch. Cheapest for ascending positions.
- * Local. */
-int64_t ls_walk_row(ls_walk *walk, int64_t epoch, int64_t position);
+/* Rows (in the shard's own numbering) at positions [position, position + n) of the shard's epoch, each plus
+ * `offset`. Cheapest for ascending positions. Local. */
+void ls_walk_rows(ls_walk *walk, int64_t epoch, int64_t position, int64_t n, int64_t offset, int64_t *rows);
 
 #endif

@@ -2,15 +2,22 @@
 
 #include "base/memory.h"
 
-ls_status ls_engine_create(const ls_engine_kind *kind, const ls_model *model, int64_t max_shards, int n_extra,
-                           ls_engine **result)
+const ls_engine_kind *ls_engine_choose(ls_engine_choice choice, const ls_model *model)
+{
+    (void)model;
+    return choice == LS_ENGINE_REFERENCE ? &ls_engine_reference : &ls_engine_simd;
+}
+
+ls_status ls_engine_create(const ls_engine_kind *kind, const ls_model *model, int64_t batch_size,
+                           int64_t n_shards, int n_extra, ls_engine **result)
 {
     ls_engine *engine;
     *result = NULL;
     LS_TRY(ls_alloc(&engine, 1, sizeof *engine, "engine"));
     engine->kind = kind;
     engine->model = model;
-    engine->max_shards = max_shards;
+    engine->batch_size = batch_size;
+    engine->n_shards = n_shards;
     ls_message_layout_init(&engine->layout, model->dtype, model->n_parameters, LS_STEP_DOUBLES,
                            LS_STEP_INTS + n_extra);
     const ls_status status = kind->create(engine);

@@ -11,6 +11,7 @@
 #include "lockstep/dataset.h"
 #include "lockstep/evaluate.h"
 #include "lockstep/model.h"
+#include "lockstep/train.h"
 
 /* Sections of a step's message. Reals: the gradient sum of each parameter, in the order of the model.
  * Integers: counts by the engine, then what a rank (not a shard) adds: whether a signal came, whether a
@@ -32,12 +33,20 @@ typedef struct ls_engine ls_engine;
 /* What an implementation provides. */
 typedef struct ls_engine_kind {
     const char *name;
+    /* What decides the last bits of its results beside our own code, as text: equal texts give equal bits. */
+    void (*arithmetic)(char *text, size_t size);
     ls_status (*create)(ls_engine *engine);
     void (*destroy)(ls_engine *engine);
-    /* Writes (not adds) the sums over the shards to message: shard i has shard_rows[i] rows (0 is allowed),
-     * following those of shard i-1 in x and y; n_shards is a power of two. */
-    void (*gradient)(ls_engine *engine, const void *x, const void *y, const int64_t *shard_rows,
-                     int64_t n_shards, void *message);
+    /* Bytes of n_shards packed shards with shard_rows[i] rows each (0 is allowed); n_shards is a power of
+     * two. */
+    size_t (*packed_size)(const ls_engine *engine, const int64_t *shard_rows, int64_t n_shards);
+    /* Lays the shards' rows out as gradient reads them. rows names them in x and y, those of one shard after
+     * those of the one before. */
+    void (*pack)(const ls_engine *engine, const void *x, const void *y, const int64_t *rows,
+                 const int64_t *shard_rows, int64_t n_shards, void *packed);
+    /* Writes (not adds) the sums over the packed shards to message. */
+    void (*gradient)(ls_engine *engine, const void *packed, const int64_t *shard_rows, int64_t n_shards,
+                     void *message);
     /* Adds the measures of the rows to *metrics, in the order of the rows. */
     void (*measure)(ls_engine *engine, const void *x, const void *y, int64_t n_rows, ls_metrics *metrics);
     /* Writes the n_rows probabilities of class 1 to p, in the model's dtype. */
@@ -48,17 +57,22 @@ struct ls_engine {
     const ls_engine_kind *kind;
     const ls_model *model; /* borrowed; its parameters are read anew at every call */
     ls_message_layout layout;
-    int64_t max_shards;
+    int64_t batch_size; /* of all shards together, as far as it decides an order of additions */
+    int64_t n_shards;
     void *state; /* the implementation's own */
 };
 
-/* Plain scalar C: the oracle for every other engine. */
-extern const ls_engine_kind ls_engine_reference;
+extern const ls_engine_kind ls_engine_reference; /* plain scalar C: the oracle for the others */
+extern const ls_engine_kind ls_engine_simd;      /* vectors across samples, for narrow networks */
 
-/* Makes an engine for calls of at most max_shards shards, with messages that have n_extra integers more than
- * LS_STEP_INTS, which it sets to zero. The caller destroys *engine. LS_E_MEMORY. */
-ls_status ls_engine_create(const ls_engine_kind *kind, const ls_model *model, int64_t max_shards, int n_extra,
-                           ls_engine **engine);
+/* The engine of that name, or the one for the model's widths. Local. */
+const ls_engine_kind *ls_engine_choose(ls_engine_choice choice, const ls_model *model);
+
+/* Makes an engine for calls of at most n_shards shards, into which batches of batch_size rows are cut, with
+ * messages that have n_extra integers more than LS_STEP_INTS, which it sets to zero. The caller destroys
+ * *engine. LS_E_MEMORY. */
+ls_status ls_engine_create(const ls_engine_kind *kind, const ls_model *model, int64_t batch_size,
+                           int64_t n_shards, int n_extra, ls_engine **engine);
 
 /* Frees it; NULL is allowed. */
 void ls_engine_destroy(ls_engine *engine);

@@ -4,9 +4,6 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "base/blas.h"
-#include "engine/arithmetic.h"
-
 static ls_status compare_arguments(ls_session *session, const ls_model *model,
                                    const ls_train_options *options)
 {
@@ -23,7 +20,7 @@ static ls_status compare_arguments(ls_session *session, const ls_model *model,
     snprintf(text, sizeof text,
              "model of %lld features, %lld layers, %lld parameters in %s\nlayers with the digest %016llx\n"
              "initial weights with the digest %016llx\nepochs %lld\nbatch_size %lld\nlearning_rate %.17g\n"
-             "seed %llu\nshuffle %d\nn_shards %lld\nreduction %d\nverify_every %lld\n"
+             "seed %llu\nshuffle %d\nn_shards %lld\nreduction %d\nengine %d\nverify_every %lld\n"
              "output %d\ncheckpoint_dir with the digest %016llx\ncheckpoint_every_steps %lld\n"
              "checkpoint_every_epochs %lld\ncheckpoint_every_seconds %.17g\ncheckpoint_keep %lld\nresume %d\n"
              "allow_other_cpu %d",
@@ -31,7 +28,7 @@ static ls_status compare_arguments(ls_session *session, const ls_model *model,
              ls_dtype_name(model->dtype), (unsigned long long)layers, (unsigned long long)weights,
              (long long)options->epochs, (long long)options->batch_size, options->learning_rate,
              (unsigned long long)options->seed, options->shuffle, (long long)options->n_shards,
-             options->reduction, (long long)options->verify_every, options->output != NULL,
+             options->reduction, options->engine, (long long)options->verify_every, options->output != NULL,
              (unsigned long long)directory, (long long)options->checkpoint_every_steps,
              (long long)options->checkpoint_every_epochs, options->checkpoint_every_seconds,
              (long long)options->checkpoint_keep, options->resume, options->allow_other_cpu);
@@ -39,12 +36,11 @@ static ls_status compare_arguments(ls_session *session, const ls_model *model,
 }
 
 ls_status ls_train_compare(ls_session *session, const ls_model *model, const ls_train_options *options,
-                           const ls_train_observer *observer)
+                           const ls_engine_kind *engine, const ls_train_observer *observer)
 {
-    char text[256], arithmetic[64];
+    char text[128];
     LS_TRY(compare_arguments(session, model, options));
-    ls_arithmetic_name(arithmetic, sizeof arithmetic);
-    snprintf(text, sizeof text, "%s\nBLAS kernels %s", arithmetic, ls_blas_kernels());
+    engine->arithmetic(text, sizeof text);
     const ls_status status = ls_session_compare(
         session, text,
         options->allow_other_cpu ? "allowed, so the last bits of the model depend on the number of ranks"

@@ -11,11 +11,10 @@
 #include "base/place.h"
 #include "comm/tree.h"
 #include "data/dataset_digest.h"
-#include "data/feed.h"
-#include "engine/arithmetic.h"
 #include "engine/engine.h"
 #include "lockstep/interrupt.h"
 #include "model/model_file.h"
+#include "train/batches.h"
 #include "train/checkpoint.h"
 #include "train/compare.h"
 #include "train/history.h"
@@ -108,8 +107,7 @@ typedef struct run {
     ls_order order;
     ls_engine *engine;
     ls_tree *tree;
-    ls_feed *feed;
-    int64_t first_shard;
+    ls_batches *batches;
     int lock;         /* of the checkpoint directory, on rank 0 */
     json_t *settings; /* what must not change when the run is resumed */
     ls_position position;
@@ -155,7 +153,7 @@ static ls_status make_settings(run *r, ls_dataset *dataset)
     snprintf(weights, sizeof weights, "%016llx",
              (unsigned long long)XXH3_64bits(model->parameters,
                                              (size_t)model->n_parameters * ls_dtype_size(model->dtype)));
-    ls_arithmetic_name(arithmetic, sizeof arithmetic);
+    r->engine->kind->arithmetic(arithmetic, sizeof arithmetic);
     r->settings = json_pack(
         "{s:I, s:I, s:s, s:I, s:f, s:I, s:b, s:I, s:s, s:s, s:s, s:s}", "n_samples",
         (json_int_t)r->order.n_samples, "n_features", (json_int_t)model->n_features, "training data", data,
@@ -213,9 +211,6 @@ static ls_status resume(run *r)
 static ls_status prepare(run *r, ls_dataset *dataset)
 {
     const ls_train_options *options = r->options;
-    const int rank = ls_session_rank(r->session), n_ranks = ls_session_size(r->session);
-    const int64_t end_shard = ls_split(r->n_shards, n_ranks, rank + 1);
-    r->first_shard = ls_split(r->n_shards, n_ranks, rank);
     r->checkpoint_seconds = now();
     r->saved_iterations = -1;
     ls_order_init(&r->order, ls_dataset_n_samples(dataset), r->model->n_features, options->batch_size,
@@ -223,14 +218,15 @@ static ls_status prepare(run *r, ls_dataset *dataset)
     if (options->output) LS_TRY(ls_session_check_output(r->session, options->output));
     if (options->checkpoint_dir)
         LS_TRY(ls_checkpoint_prepare(r->session, options->checkpoint_dir, !options->resume, &r->lock));
-    ls_status status = ls_engine_create(&ls_engine_reference, r->model, r->n_shards,
-                                        options->verify_every ? LS_VERIFY_INTS : 0, &r->engine);
-    ls_place_at(LS_AT_READ, -1);
-    if (status == LS_OK)
-        status = ls_feed_create(&r->order, dataset, r->model->dtype, r->first_shard, end_shard, &r->feed);
-    LS_TRY(ls_session_agree(r->session, status));
+    const ls_status created =
+        ls_engine_create(ls_engine_choose(options->engine, r->model), r->model, options->batch_size,
+                         r->n_shards, options->verify_every ? LS_VERIFY_INTS : 0, &r->engine);
+    LS_TRY(ls_session_agree(r->session, created));
     LS_TRY(ls_tree_create(r->session, &r->engine->layout, r->n_shards, options->reduction == LS_REDUCTION_MPI,
                           &r->tree));
+    ls_place_at(LS_AT_READ, -1);
+    LS_TRY(
+        ls_session_agree(r->session, ls_batches_create(&r->order, dataset, r->engine, r->tree, &r->batches)));
     LS_TRY(make_settings(r, dataset));
     return options->resume ? resume(r) : LS_OK;
 }
@@ -282,18 +278,12 @@ static ls_status write_output(run *r)
 /* The sums of this rank's shards, one message per subtree. */
 static void compute(run *r, int64_t epoch, int64_t k)
 {
-    const void *x, *y;
-    const int64_t *shard_rows;
-    const size_t size = ls_dtype_size(r->model->dtype), row_size = (size_t)r->model->n_features * size;
-    ls_feed_batch(r->feed, epoch, k, &x, &y, &shard_rows);
+    ls_batches_enter(r->batches, epoch, k);
     for (int i = 0; i < ls_tree_n_subtrees(r->tree); i++) {
-        const ls_subtree subtree = ls_tree_subtree(r->tree, i);
-        const int64_t *rows = shard_rows + (subtree.first - r->first_shard);
-        r->engine->kind->gradient(r->engine, x, y, rows, subtree.count, ls_tree_message(r->tree, i));
-        for (int64_t shard = 0; shard < subtree.count; shard++) {
-            x = (const char *)x + (size_t)rows[shard] * row_size;
-            y = (const char *)y + (size_t)rows[shard] * size;
-        }
+        const int64_t *shard_rows;
+        const void *packed = ls_batches_packed(r->batches, i, &shard_rows);
+        r->engine->kind->gradient(r->engine, packed, shard_rows, ls_tree_subtree(r->tree, i).count,
+                                  ls_tree_message(r->tree, i));
     }
 }
 
@@ -442,12 +432,12 @@ ls_status ls_train(ls_session *session, ls_model *model, ls_dataset *dataset, co
              .n_shards =
                  options->n_shards ? options->n_shards : ls_train_default_shards(options->batch_size)};
     ls_history_clear(history);
-    LS_TRY(ls_train_compare(session, model, options, observer));
+    LS_TRY(ls_train_compare(session, model, options, ls_engine_choose(options->engine, model), observer));
     LS_TRY(check_options(session, model, dataset, options, r.n_shards));
     const ls_status status = train(&r, dataset);
     ls_checkpoint_release(r.lock);
     json_decref(r.settings);
-    ls_feed_destroy(r.feed);
+    ls_batches_destroy(r.batches);
     ls_tree_destroy(r.tree);
     ls_engine_destroy(r.engine);
     return status;

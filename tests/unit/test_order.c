@@ -24,7 +24,8 @@ static void check_epoch(const ls_order *order, int64_t epoch)
         int64_t position = 0;
         for (int64_t k = 0; k < order->n_batches; k++)
             for (int64_t i = 0; i < ls_order_share(order, k, s); i++, position++) {
-                const int64_t row = ls_walk_row(&walk, epoch, position);
+                int64_t row;
+                ls_walk_rows(&walk, epoch, position, 1, 0, &row);
                 assert_true(row >= 0 && row < rows);
                 const int64_t in_file = file_row[row];
                 assert_true(in_file >= 0 && in_file < order->n_samples);
@@ -58,6 +59,26 @@ static void every_row_is_used_once_per_epoch(void **state)
                 }
 }
 
+/* Asked for any number at a time, the rows are the same. */
+static void rows_come_in_pieces_of_any_length(void **state)
+{
+    (void)state;
+    ls_order order;
+    ls_walk walk;
+    ls_order_init(&order, 10007, 2000, 100, 4, true, 9);
+    assert_int_equal(ls_walk_begin(&walk, &order, 1), LS_OK);
+    const int64_t n = walk.shard_rows;
+    int64_t *whole = malloc((size_t)n * sizeof *whole), piece[1000];
+    ls_walk_rows(&walk, 2, 0, n, 5, whole);
+    for (int64_t length = 1; length <= 1000; length = 3 * length + 1)
+        for (int64_t at = 0; at + length <= n; at += length) {
+            ls_walk_rows(&walk, 2, at, length, 5, piece);
+            assert_memory_equal(piece, whole + at, (size_t)length * sizeof *piece);
+        }
+    free(whole);
+    ls_walk_end(&walk);
+}
+
 static void several_windows_per_shard_are_covered_too(void **state)
 {
     (void)state;
@@ -75,8 +96,9 @@ static void first_batch(const ls_order *order, int64_t epoch, int64_t *rows)
     for (int64_t s = 0; s < order->n_shards; s++) {
         ls_walk walk;
         assert_int_equal(ls_walk_begin(&walk, order, s), LS_OK);
-        for (int64_t i = 0; i < ls_order_share(order, 0, s); i++)
-            rows[at++] = s * 100000 + ls_walk_row(&walk, epoch, i);
+        const int64_t n = ls_order_share(order, 0, s);
+        ls_walk_rows(&walk, epoch, 0, n, s * 100000, rows + at);
+        at += n;
         ls_walk_end(&walk);
     }
 }
@@ -120,6 +142,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row_is_used_once_per_epoch),
+        cmocka_unit_test(rows_come_in_pieces_of_any_length),
         cmocka_unit_test(several_windows_per_shard_are_covered_too),
         cmocka_unit_test(epochs_and_seeds_differ_and_repeat),
         cmocka_unit_test(sorted_data_reach_every_shard_evenly),

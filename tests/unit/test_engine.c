@@ -14,10 +14,43 @@ typedef struct network {
 } network;
 
 static const network networks[] = {
-    {3, {0}, 0, LS_TANH},    {2, {2, 2}, 2, LS_TANH}, {5, {7, 3, 4}, 3, LS_SIGMOID},
-    {4, {6, 5}, 2, LS_RELU}, {1, {1}, 1, LS_LINEAR},  {2, {8, 8, 4, 2}, 4, LS_TANH},
+    {3, {0}, 0, LS_TANH},
+    {2, {2, 2}, 2, LS_TANH},
+    {5, {7, 3, 4}, 3, LS_SIGMOID},
+    {4, {6, 5}, 2, LS_RELU},
+    {1, {1}, 1, LS_LINEAR},
+    {2, {8, 8, 4, 2}, 4, LS_TANH},
+    /* Wider than a vector, not a multiple of it, narrow layers before, between and after. */
+    {3, {19, 2, 40, 33}, 4, LS_TANH},
+    {2, {4, 16, 3}, 3, LS_SIGMOID},
+    {7, {16}, 1, LS_RELU},
 };
 enum { N_NETWORKS = sizeof networks / sizeof networks[0] };
+
+static const ls_engine_kind *const kinds[] = {&ls_engine_reference, &ls_engine_simd};
+enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
+
+static ls_engine *make_engine(const ls_engine_kind *kind, const ls_model *model, int64_t n_shards)
+{
+    ls_engine *engine;
+    assert_int_equal(ls_engine_create(kind, model, ROWS, n_shards, 0, &engine), LS_OK);
+    return engine;
+}
+
+/* The gradient of rows as they follow one another. */
+static void gradient(ls_engine *engine, const void *x, const void *y, const int64_t *shard_rows,
+                     int64_t n_shards, void *message)
+{
+    int64_t rows[ROWS];
+    for (int64_t i = 0; i < ROWS; i++) rows[i] = i;
+    void *packed;
+    const size_t size = engine->kind->packed_size(engine, shard_rows, n_shards);
+    assert_int_equal(ls_alloc(&packed, size, 1, "packed rows"), LS_OK);
+    memset(packed, 0xff, size);
+    engine->kind->pack(engine, x, y, rows, shard_rows, n_shards, packed);
+    engine->kind->gradient(engine, packed, shard_rows, n_shards, message);
+    ls_free(packed);
+}
 
 static ls_model *make_model(const network *n, ls_dtype dtype, uint64_t seed)
 {
@@ -51,15 +84,14 @@ static double loss_sum(ls_engine *engine, const double *x, const double *y)
 static void gradients_equal_finite_differences(void **state)
 {
     (void)state;
-    for (int n = 0; n < N_NETWORKS; n++) {
-        ls_model *model = make_model(&networks[n], LS_FLOAT64, 11);
-        ls_engine *engine;
-        assert_int_equal(ls_engine_create(&ls_engine_reference, model, 1, 0, &engine), LS_OK);
+    for (int n = 0; n < N_NETWORKS * N_KINDS; n++) {
+        ls_model *model = make_model(&networks[n / N_KINDS], LS_FLOAT64, 11);
+        ls_engine *engine = make_engine(kinds[n % N_KINDS], model, 1);
         double x[ROWS * 8], y[ROWS], *w = model->parameters;
         const int64_t rows = ROWS;
         make_rows(x, y, model->n_features);
         double *message = calloc(1, engine->layout.size);
-        engine->kind->gradient(engine, x, y, &rows, 1, message);
+        gradient(engine, x, y, &rows, 1, message);
         assert_true(fabs(ls_message_doubles(&engine->layout, message)[LS_STEP_LOSS] -
                          loss_sum(engine, x, y)) < 1e-12);
         for (int64_t i = 0; i < model->n_parameters; i++) {
@@ -80,13 +112,11 @@ static void gradients_equal_finite_differences(void **state)
 static void float32_agrees_with_float64(void **state)
 {
     (void)state;
-    for (int n = 0; n < N_NETWORKS; n++) {
-        ls_model *wide = make_model(&networks[n], LS_FLOAT32, 5),
-                 *narrow = make_model(&networks[n], LS_FLOAT32, 5);
+    for (int n = 0; n < N_NETWORKS * N_KINDS; n++) {
+        ls_model *wide = make_model(&networks[n / N_KINDS], LS_FLOAT32, 5),
+                 *narrow = make_model(&networks[n / N_KINDS], LS_FLOAT32, 5);
         assert_int_equal(ls_model_convert(wide, LS_FLOAT64), LS_OK);
-        ls_engine *a, *b;
-        assert_int_equal(ls_engine_create(&ls_engine_reference, wide, 1, 0, &a), LS_OK);
-        assert_int_equal(ls_engine_create(&ls_engine_reference, narrow, 1, 0, &b), LS_OK);
+        ls_engine *a = make_engine(kinds[0], wide, 1), *b = make_engine(kinds[n % N_KINDS], narrow, 1);
         double x[ROWS * 8], y[ROWS];
         float xf[ROWS * 8], yf[ROWS];
         const int64_t rows = ROWS;
@@ -95,8 +125,8 @@ static void float32_agrees_with_float64(void **state)
         for (int64_t i = 0; i < ROWS; i++) yf[i] = (float)y[i];
         double *m = calloc(1, a->layout.size);
         float *f = calloc(1, b->layout.size);
-        a->kind->gradient(a, x, y, &rows, 1, m);
-        b->kind->gradient(b, xf, yf, &rows, 1, f);
+        gradient(a, x, y, &rows, 1, m);
+        gradient(b, xf, yf, &rows, 1, f);
         for (int64_t i = 0; i < wide->n_parameters; i++) assert_true(fabs(m[i] - (double)f[i]) < 2e-5);
         assert_memory_equal(ls_message_ints(&a->layout, m), ls_message_ints(&b->layout, f),
                             LS_STEP_INTS * sizeof(int64_t));
@@ -109,48 +139,64 @@ static void float32_agrees_with_float64(void **state)
     }
 }
 
-/* Sums of a range of shards are those of single shards, added along the tree; empty shards add nothing. */
+/* The sums of all shards in one call are those of calls for parts of them, added along the tree, whatever the
+ * parts; empty shards add nothing. */
+static void check_tree(const ls_engine_kind *kind, const network *n, ls_dtype dtype,
+                       const int64_t *shard_rows)
+{
+    ls_model *model = make_model(n, dtype, 3);
+    ls_engine *engine = make_engine(kind, model, SHARDS);
+    double x[ROWS * 8], y[ROWS];
+    float xf[ROWS * 8], yf[ROWS];
+    make_rows(x, y, model->n_features);
+    for (int64_t i = 0; i < ROWS * model->n_features; i++) xf[i] = (float)x[i];
+    for (int64_t i = 0; i < ROWS; i++) yf[i] = (float)y[i];
+    const void *x_rows = dtype == LS_FLOAT32 ? (void *)xf : x, *y_rows = dtype == LS_FLOAT32 ? (void *)yf : y;
+    const size_t size = engine->layout.size, value = ls_dtype_size(dtype);
+    char *parts = calloc(SHARDS, size), *all = calloc(1, size);
+    /* gradient writes, it does not add */
+    memset(all, 0xff, (size_t)model->n_parameters * value);
+    memset(all + engine->layout.doubles_at, 0xff, size - engine->layout.doubles_at);
+    gradient(engine, x_rows, y_rows, shard_rows, SHARDS, all);
+    assert_int_equal(ls_message_ints(&engine->layout, all)[LS_STEP_SAMPLES], ROWS);
+    for (int part = 1; part < SHARDS; part *= 2) {
+        int64_t row = 0;
+        for (int s = 0; s < SHARDS; s += part) {
+            gradient(engine, (const char *)x_rows + (size_t)(row * model->n_features) * value,
+                     (const char *)y_rows + (size_t)row * value, shard_rows + s, part,
+                     parts + (size_t)s * size);
+            for (int i = 0; i < part; i++) row += shard_rows[s + i];
+        }
+        assert_int_equal(row, ROWS);
+        for (int distance = part; distance < SHARDS; distance *= 2)
+            for (int s = 0; s < SHARDS; s += 2 * distance)
+                ls_message_add(&engine->layout, parts + (size_t)s * size,
+                               parts + (size_t)(s + distance) * size);
+        assert_memory_equal(all, parts, size);
+    }
+    free(parts);
+    free(all);
+    ls_engine_destroy(engine);
+    ls_model_free(model);
+}
+
 static void shards_are_added_along_the_tree(void **state)
 {
     (void)state;
-    static const int64_t shard_rows[2][SHARDS] = {{3, 3, 3, 3, 3, 3, 3, 3}, {0, 1, 0, 5, 7, 0, 11, 0}};
-    for (int uneven = 0; uneven < 2; uneven++) {
-        ls_model *model = make_model(&networks[1], LS_FLOAT64, 3);
-        ls_engine *engine;
-        assert_int_equal(ls_engine_create(&ls_engine_reference, model, SHARDS, 0, &engine), LS_OK);
-        double x[ROWS * 8], y[ROWS];
-        make_rows(x, y, model->n_features);
-        const size_t size = engine->layout.size;
-        char *single = calloc(SHARDS, size), *all = calloc(1, size);
-        int64_t row = 0;
-        for (int s = 0; s < SHARDS; s++) {
-            engine->kind->gradient(engine, x + row * model->n_features, y + row, &shard_rows[uneven][s], 1,
-                                   single + (size_t)s * size);
-            row += shard_rows[uneven][s];
-        }
-        assert_int_equal(row, ROWS);
-        for (int distance = 1; distance < SHARDS; distance *= 2)
-            for (int s = 0; s < SHARDS; s += 2 * distance)
-                ls_message_add(&engine->layout, single + (size_t)s * size,
-                               single + (size_t)(s + distance) * size);
-        memset(all, 0xff, size); /* gradient writes, it does not add */
-        engine->kind->gradient(engine, x, y, shard_rows[uneven], SHARDS, all);
-        assert_memory_equal(all, single, size);
-        assert_int_equal(ls_message_ints(&engine->layout, all)[LS_STEP_SAMPLES], ROWS);
-        free(single);
-        free(all);
-        ls_engine_destroy(engine);
-        ls_model_free(model);
-    }
+    static const int64_t shard_rows[3][SHARDS] = {
+        {3, 3, 3, 3, 3, 3, 3, 3}, {0, 1, 0, 5, 7, 0, 11, 0}, {0, 0, 0, 0, 0, 0, 0, 24}};
+    for (int n = 0; n < N_NETWORKS; n++)
+        for (int kind = 0; kind < N_KINDS; kind++)
+            for (int uneven = 0; uneven < 3; uneven++)
+                for (int dtype = 0; dtype < 2; dtype++)
+                    check_tree(kinds[kind], &networks[n], (ls_dtype)dtype, shard_rows[uneven]);
 }
 
-static void huge_logits_stay_finite(void **state)
+static void check_huge_logits(const ls_engine_kind *kind)
 {
-    (void)state;
     const network logistic = {1, {0}, 0, LS_TANH};
     ls_model *model = make_model(&logistic, LS_FLOAT32, 1);
-    ls_engine *engine;
-    assert_int_equal(ls_engine_create(&ls_engine_reference, model, 1, 0, &engine), LS_OK);
+    ls_engine *engine = make_engine(kind, model, 1);
     ((float *)model->parameters)[0] = 1;
     ((float *)model->parameters)[1] = 0;
     const float x[4] = {1e4f, -1e4f, 1e4f, -1e4f}, y[4] = {1, 0, 0, 1};
@@ -166,6 +212,12 @@ static void huge_logits_stay_finite(void **state)
     assert_true(p[0] == 1 && p[1] == 0);
     ls_engine_destroy(engine);
     ls_model_free(model);
+}
+
+static void huge_logits_stay_finite(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < N_KINDS; kind++) check_huge_logits(kinds[kind]);
 }
 
 static void nothing_is_left_allocated(void **state)

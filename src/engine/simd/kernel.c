@@ -1,0 +1,355 @@
+/* One variant of the kernel: the build defines LS_SIMD_DOUBLE (0 or 1), LS_SIMD_VECTOR (the header of the
+ * vectors), LS_SIMD_ISA (its name) and LS_SIMD_SYMBOL. */
+#include "engine/simd/kernel.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#if LS_SIMD_DOUBLE
+typedef double REAL;
+#define MAX_LANES     LS_SIMD_LANES_FLOAT64
+#define FRACTION_BITS 52
+#define SQRT_HALF     0x1.6a09e667f3bcdp-1
+#define MAGIC         0x1.8p52 /* x + MAGIC holds the integer nearest to x in its low bits */
+#else
+typedef float REAL;
+#define MAX_LANES     LS_SIMD_LANES_FLOAT32
+#define FRACTION_BITS 23
+#define SQRT_HALF     0x1.6a09e6p-1f
+#define MAGIC         0x1.8p23f
+#endif
+
+#include LS_SIMD_VECTOR
+#include "engine/simd/vector_math.h"
+
+/* Rows of a block of products. With 32 registers 4 by 4 vectors of sums stay in them; with 16 it is 2 by 4.
+ */
+#if LS_SIMD_REGISTERS == 32
+enum { BLOCK_ROWS = 4 };
+#else
+enum { BLOCK_ROWS = 2 };
+#endif
+enum { MAX_PARTS = MAX_LANES / VL, ROW_STRIDE = (LS_SIMD_STEPS + 1) * MAX_LANES };
+#define CHAINS (VL < 4 ? VL : 4) /* of a narrow tile at a time */
+
+ALWAYS_INLINE REAL *row_at(REAL *workspace, int64_t row)
+{
+    return workspace + row * ROW_STRIDE;
+}
+
+/* sums[j][v] += the sum over i of in[i][v] * w[i * step_i + j * step_j], in the order of i, for n_j rows j
+ * and n_v vectors v. */
+ALWAYS_INLINE void add_products(int n_j, int n_v, const REAL *in, int64_t n_i, const REAL *w, int64_t step_i,
+                                int64_t step_j, vec *sums)
+{
+    for (int64_t i = 0; i < n_i; i++, in += ROW_STRIDE, w += step_i)
+        for (int j = 0; j < n_j; j++) {
+            const vec weight = all(w[j * step_j]);
+            for (int v = 0; v < n_v; v++)
+                sums[j * n_v + v] = fma_(load(in + v * VL), weight, sums[j * n_v + v]);
+        }
+}
+
+ALWAYS_INLINE vec activate(ls_activation activation, vec z)
+{
+    switch (activation) {
+    case LS_TANH:
+        return tanh_(z);
+    case LS_RELU:
+        return where(greater(all(0), z), all(0), z); /* this way round NaN stays */
+    case LS_SIGMOID:
+        return sigmoid_of(z, exp_minus(z));
+    case LS_LINEAR:
+        break;
+    }
+    return z;
+}
+
+/* The activation's derivative from its value. */
+ALWAYS_INLINE vec derivative(ls_activation activation, vec a)
+{
+    switch (activation) {
+    case LS_TANH:
+        return fma_(all(0) - a, a, all(1));
+    case LS_RELU:
+        return where(greater(a, all(0)), all(1), all(0));
+    case LS_SIGMOID:
+        return fma_(all(0) - a, a, a);
+    case LS_LINEAR:
+        break;
+    }
+    return all(1);
+}
+
+/* Outputs of n_j units from unit j on, for n_v vectors of samples. is_last leaves the logit itself. */
+ALWAYS_INLINE void forward_block(int n_j, int n_v, const ls_simd_layer *layer, const REAL *parameters,
+                                 REAL *in, REAL *out, int64_t j, bool is_last)
+{
+    vec sums[BLOCK_ROWS * 4];
+    for (int u = 0; u < n_j; u++)
+        for (int v = 0; v < n_v; v++) sums[u * n_v + v] = all(parameters[layer->bias + j + u]);
+    add_products(n_j, n_v, in, layer->n_inputs, parameters + layer->kernel + j, layer->units, 1, sums);
+    for (int u = 0; u < n_j; u++)
+        for (int v = 0; v < n_v; v++)
+            store(out + u * ROW_STRIDE + v * VL,
+                  is_last ? sums[u * n_v + v] : activate(layer->activation, sums[u * n_v + v]));
+}
+
+/* Derivatives by the input sums of the layer below, for its n_j units from j on. */
+ALWAYS_INLINE void backward_block(int n_j, int n_v, const ls_simd_layer *layer, const REAL *parameters,
+                                  REAL *deltas, REAL *below, REAL *outputs, int64_t j)
+{
+    vec sums[BLOCK_ROWS * 4];
+    for (int u = 0; u < n_j * n_v; u++) sums[u] = all(0);
+    add_products(n_j, n_v, deltas, layer->units, parameters + layer->kernel + j * layer->units, 1,
+                 layer->units, sums);
+    for (int u = 0; u < n_j; u++)
+        for (int v = 0; v < n_v; v++)
+            store(below + u * ROW_STRIDE + v * VL,
+                  sums[u * n_v + v] *
+                      derivative(layer[-1].activation, load(outputs + u * ROW_STRIDE + v * VL)));
+}
+
+ALWAYS_INLINE void forward_vectors(int n_v, const ls_simd_layer *layer, const REAL *parameters, REAL *in,
+                                   REAL *out, bool is_last)
+{
+    int64_t j = 0;
+    for (; j + BLOCK_ROWS <= layer->units; j += BLOCK_ROWS)
+        forward_block(BLOCK_ROWS, n_v, layer, parameters, in, out + j * ROW_STRIDE, j, is_last);
+    if (BLOCK_ROWS > 2 && j + 2 <= layer->units) {
+        forward_block(2, n_v, layer, parameters, in, out + j * ROW_STRIDE, j, is_last);
+        j += 2;
+    }
+    if (j < layer->units) forward_block(1, n_v, layer, parameters, in, out + j * ROW_STRIDE, j, is_last);
+}
+
+ALWAYS_INLINE void backward_vectors(int n_v, const ls_simd_layer *layer, const REAL *parameters, REAL *deltas,
+                                    REAL *below, REAL *outputs)
+{
+    int64_t j = 0;
+    for (; j + BLOCK_ROWS <= layer->n_inputs; j += BLOCK_ROWS)
+        backward_block(BLOCK_ROWS, n_v, layer, parameters, deltas, below + j * ROW_STRIDE,
+                       outputs + j * ROW_STRIDE, j);
+    if (BLOCK_ROWS > 2 && j + 2 <= layer->n_inputs) {
+        backward_block(2, n_v, layer, parameters, deltas, below + j * ROW_STRIDE, outputs + j * ROW_STRIDE,
+                       j);
+        j += 2;
+    }
+    if (j < layer->n_inputs)
+        backward_block(1, n_v, layer, parameters, deltas, below + j * ROW_STRIDE, outputs + j * ROW_STRIDE,
+                       j);
+}
+
+static void forward_layer(const ls_simd_layer *layer, const REAL *parameters, REAL *workspace, int64_t n_v,
+                          bool is_last)
+{
+    REAL *in = row_at(workspace, layer->input_row), *out = row_at(workspace, layer->output_row);
+    int64_t v = 0;
+    for (; v + 4 <= n_v; v += 4) forward_vectors(4, layer, parameters, in + v * VL, out + v * VL, is_last);
+    if (v + 2 <= n_v) {
+        forward_vectors(2, layer, parameters, in + v * VL, out + v * VL, is_last);
+        v += 2;
+    }
+    if (v < n_v) forward_vectors(1, layer, parameters, in + v * VL, out + v * VL, is_last);
+}
+
+/* From the derivatives of this layer to those of the layer below. */
+static void backward_layer(const ls_simd_layer *layer, const REAL *parameters, REAL *workspace, int64_t n_v)
+{
+    REAL *deltas = row_at(workspace, layer->delta_row), *below = row_at(workspace, layer[-1].delta_row),
+         *outputs = row_at(workspace, layer[-1].output_row);
+    int64_t v = 0;
+    for (; v + 4 <= n_v; v += 4)
+        backward_vectors(4, layer, parameters, deltas + v * VL, below + v * VL, outputs + v * VL);
+    if (v + 2 <= n_v) {
+        backward_vectors(2, layer, parameters, deltas + v * VL, below + v * VL, outputs + v * VL);
+        v += 2;
+    }
+    if (v < n_v) backward_vectors(1, layer, parameters, deltas + v * VL, below + v * VL, outputs + v * VL);
+}
+
+/* Copies the features of some steps into the workspace and computes all layers; the last one's row holds
+ * logits afterwards. */
+ALWAYS_INLINE void forward(const ls_simd_network *network, const REAL *parameters, const REAL *packed,
+                           int64_t n_steps, int64_t width, REAL *workspace)
+{
+    const int64_t n_features = network->n_features, n_v = n_steps * (width / VL);
+    for (int64_t step = 0; step < n_steps; step++, packed += width)
+        for (int64_t i = 0; i < n_features; i++, packed += width)
+            for (int64_t lane = 0; lane < width; lane += VL)
+                store(row_at(workspace, LS_SIMD_ROW_FEATURES + i) + step * width + lane, load(packed + lane));
+    for (int64_t l = 0; l < network->n_layers; l++)
+        forward_layer(&network->layers[l], parameters, workspace, n_v, l == network->n_layers - 1);
+}
+
+/* From the logits: measures, and (for the gradient) the derivative of the cross-entropy by them, p - y. The
+ * loss of a sample is max(z, 0)
+ * - zy + log1p(exp(-|z|)); a chunk's logarithms are taken together, of the product of all 1 + e, kept as that
+ * product minus 1 so that small e are not lost. */
+ALWAYS_INLINE void finish(const ls_simd_network *network, const REAL *packed, int64_t n_steps, int64_t width,
+                          REAL *workspace, bool with_delta, double *losses, ls_simd_measures *measures)
+{
+    const ls_simd_layer *last = &network->layers[network->n_layers - 1];
+    const REAL *logits = row_at(workspace, last->output_row);
+    REAL *deltas = row_at(workspace, last->delta_row);
+    const int64_t step_values = (network->n_features + 1) * width;
+    for (int64_t lane = 0; lane < width; lane += VL) {
+        const REAL *labels = packed + network->n_features * width + lane;
+        vec linear = all(0), product = all(0);
+        for (int64_t step = 0; step < n_steps; step++, labels += step_values) {
+            const vec y = load(labels), z = load(logits + step * width + lane);
+            const vec e = exp_minus(z), p = sigmoid_of(z, e);
+            const mask valid = greater(y, all((REAL)-0.5)), positive = greater(y, all(0)),
+                       predicted = greater(p, all((REAL)0.5));
+            const vec loss = fma_(all(0) - z, y, where(greater(all(0), z), all(0), z));
+            const vec valid_e = where_or_zero(valid, e);
+            linear = linear + where_or_zero(valid, loss);
+            product = fma_(product, valid_e, product + valid_e);
+            const int n_tp = count(both(predicted, positive));
+            measures->tp += n_tp;
+            measures->fp += count(both(predicted, valid)) - n_tp;
+            measures->positives += count(positive);
+            if (with_delta) store(deltas + step * width + lane, where_or_zero(valid, p - y));
+        }
+        REAL loss[VL];
+        store(loss, linear + log1p_(product));
+        for (int i = 0; i < VL; i++) losses[lane + i] += (double)loss[i];
+    }
+}
+
+static double fold_losses(double *losses, int64_t width)
+{
+    for (int64_t distance = 1; distance < width; distance *= 2)
+        for (int64_t i = 0; i < width; i += 2 * distance) losses[i] += losses[i + distance];
+    return losses[0];
+}
+
+/* One tile's chains of products over a chunk. The first chunk begins them, the last one folds them. */
+ALWAYS_INLINE void add_tile(bool wide, const ls_simd_tile *tile, REAL *workspace, int64_t n_v,
+                            int64_t n_parts, bool first, bool is_last, REAL *partial, REAL *sums)
+{
+    vec folded[MAX_PARTS];
+    for (int64_t part = 0; part < n_parts; part++) {
+        vec chains[VL];
+        for (int k = 0; k < VL; k++) chains[k] = first ? all(0) : load(partial + (part * VL + k) * VL);
+        if (wide) {
+            const REAL *in = row_at(workspace, tile->input_row), *delta = row_at(workspace, tile->delta_row);
+            for (int64_t v = part; v < n_v; v += n_parts) {
+                const vec x = load(in + v * VL);
+                for (int k = 0; k < VL; k++)
+                    chains[k] = fma_(x, load(delta + k * ROW_STRIDE + v * VL), chains[k]);
+            }
+        } else {
+            /* Few at a time: each has two rows of its own to read. */
+            for (int begin = 0; begin < VL; begin += CHAINS) {
+                const REAL *in[CHAINS], *delta[CHAINS];
+                vec chain[CHAINS];
+                for (int k = 0; k < CHAINS; k++) {
+                    in[k] = row_at(workspace, tile->input_rows[begin + k]);
+                    delta[k] = row_at(workspace, tile->delta_rows[begin + k]);
+                    chain[k] = chains[begin + k];
+                }
+                for (int64_t v = part; v < n_v; v += n_parts)
+                    for (int k = 0; k < CHAINS; k++)
+                        chain[k] = fma_(load(in[k] + v * VL), load(delta[k] + v * VL), chain[k]);
+                for (int k = 0; k < CHAINS; k++) chains[begin + k] = chain[k];
+            }
+        }
+        if (is_last) {
+            folded[part] = fold(chains);
+        } else {
+            for (int k = 0; k < VL; k++) store(partial + (part * VL + k) * VL, chains[k]);
+        }
+    }
+    if (!is_last) return;
+    for (int64_t distance = 1; distance < n_parts; distance *= 2)
+        for (int64_t part = 0; part < n_parts; part += 2 * distance)
+            folded[part] = folded[part] + folded[part + distance];
+    store(sums + tile->parameter, folded[0]);
+}
+
+static void gradient(const ls_simd_network *network, const void *parameters, const ls_simd_group *group,
+                     void *workspace_memory, void *partial, void *sums, ls_simd_measures *measures)
+{
+    const int64_t width = group->width, n_parts = MAX_PARTS == 1 ? 1 : width / VL, tile_values = width * VL;
+    const REAL *packed = group->packed;
+    REAL *workspace = workspace_memory;
+    double losses[MAX_LANES] = {0};
+    for (int64_t begin = 0; begin < group->n_steps; begin += LS_SIMD_STEPS) {
+        const int64_t left = group->n_steps - begin, n_steps = left < LS_SIMD_STEPS ? left : LS_SIMD_STEPS;
+        forward(network, parameters, packed, n_steps, width, workspace);
+        finish(network, packed, n_steps, width, workspace, true, losses, measures);
+        for (int64_t l = network->n_layers - 1; l > 0; l--)
+            backward_layer(&network->layers[l], parameters, workspace, n_steps * n_parts);
+        for (int64_t i = 0; i < network->n_tiles; i++) {
+            const ls_simd_tile *tile = &network->tiles[i];
+            REAL *chains = (REAL *)partial + i * tile_values;
+            if (tile->input_rows) {
+                add_tile(false, tile, workspace, n_steps * n_parts, n_parts, begin == 0, left == n_steps,
+                         chains, sums);
+            } else {
+                add_tile(true, tile, workspace, n_steps * n_parts, n_parts, begin == 0, left == n_steps,
+                         chains, sums);
+            }
+        }
+        packed += n_steps * (network->n_features + 1) * width;
+    }
+    measures->loss_sum += fold_losses(losses, width);
+}
+
+static void measure(const ls_simd_network *network, const void *parameters, const ls_simd_group *group,
+                    void *workspace, ls_simd_measures *measures)
+{
+    const REAL *packed = group->packed;
+    double losses[MAX_LANES] = {0};
+    for (int64_t begin = 0; begin < group->n_steps; begin += LS_SIMD_STEPS) {
+        const int64_t left = group->n_steps - begin, n_steps = left < LS_SIMD_STEPS ? left : LS_SIMD_STEPS;
+        forward(network, parameters, packed, n_steps, group->width, workspace);
+        finish(network, packed, n_steps, group->width, workspace, false, losses, measures);
+        packed += n_steps * (network->n_features + 1) * group->width;
+    }
+    measures->loss_sum += fold_losses(losses, group->width);
+}
+
+static void predict(const ls_simd_network *network, const void *parameters, const ls_simd_group *group,
+                    void *workspace, void *p)
+{
+    const REAL *packed = group->packed;
+    const REAL *logits = row_at(workspace, network->layers[network->n_layers - 1].output_row);
+    REAL *out = p;
+    for (int64_t begin = 0; begin < group->n_steps; begin += LS_SIMD_STEPS) {
+        const int64_t left = group->n_steps - begin, n_steps = left < LS_SIMD_STEPS ? left : LS_SIMD_STEPS;
+        forward(network, parameters, packed, n_steps, group->width, workspace);
+        for (int64_t i = 0; i < n_steps * group->width; i += VL, out += VL) {
+            const vec z = load(logits + i);
+            store(out, sigmoid_of(z, exp_minus(z)));
+        }
+        packed += n_steps * (network->n_features + 1) * group->width;
+    }
+}
+
+#define ELEMENTWISE(name, expression)                                                                        \
+    static void name(const void *x, int64_t n, void *y)                                                      \
+    {                                                                                                        \
+        for (int64_t i = 0; i < n; i += VL) {                                                                \
+            const vec v = load((const REAL *)x + i);                                                         \
+            store((REAL *)y + i, expression);                                                                \
+        }                                                                                                    \
+    }
+ELEMENTWISE(tanh_values, tanh_(v))
+ELEMENTWISE(exp_minus_values, exp_minus(v))
+ELEMENTWISE(sigmoid_values, sigmoid_of(v, exp_minus(v)))
+ELEMENTWISE(log1p_values, log1p_(v))
+
+extern const ls_simd_kernel LS_SIMD_SYMBOL;
+const ls_simd_kernel LS_SIMD_SYMBOL = {
+    .name = LS_SIMD_ISA,
+    .lanes = VL,
+    .gradient = gradient,
+    .measure = measure,
+    .predict = predict,
+    .tanh = tanh_values,
+    .exp_minus = exp_minus_values,
+    .sigmoid = sigmoid_values,
+    .log1p = log1p_values,
+};

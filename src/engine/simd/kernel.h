@@ -1,0 +1,94 @@
+/* The arithmetic of narrow networks on vectors across samples, compiled once for each instruction set and
+ * dtype from kernel.c. All variants give the same bits: every lane is one chain of correctly rounded
+ * operations, and lanes are folded along the pairwise-adjacent tree, however many of them an instruction
+ * holds. */
+#ifndef LS_ENGINE_SIMD_KERNEL_H
+#define LS_ENGINE_SIMD_KERNEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lockstep/model.h"
+
+enum {
+    LS_SIMD_LANES_FLOAT32 = 16, /* most lanes of a group */
+    LS_SIMD_LANES_FLOAT64 = 8,
+    LS_SIMD_STEPS =
+        16, /* of a chunk: what is computed at a time; also how often losses are rounded to double */
+};
+
+/* A layer, with the workspace rows where its parts begin: one row per input, unit or derivative. */
+typedef struct ls_simd_layer {
+    int64_t n_inputs, units;
+    ls_activation activation;
+    int64_t kernel, bias; /* offsets of the parameters */
+    int64_t input_row, output_row, delta_row;
+} ls_simd_layer;
+
+/* As many parameters as a vector has lanes, whose gradients are summed together. A wide tile is part of one
+ * row of a kernel (or a bias): one input row, consecutive rows of derivatives. A narrow one names both rows
+ * for each parameter. */
+typedef struct ls_simd_tile {
+    int64_t parameter; /* the first */
+    int64_t input_row, delta_row;
+    const int32_t *input_rows, *delta_rows; /* of a narrow tile, otherwise NULL */
+} ls_simd_tile;
+
+typedef struct ls_simd_network {
+    int64_t n_features, n_layers, n_tiles, n_rows;
+    ls_simd_layer *layers;
+    ls_simd_tile *tiles;
+} ls_simd_network;
+
+/* Rows of the workspace: the constant 1 (the input of biases), the features, then outputs and derivatives. */
+enum { LS_SIMD_ROW_ONE, LS_SIMD_ROW_FEATURES };
+
+/* Values from one workspace row to the next: an odd number of cache lines, so that rows do not compete for
+ * the same ones. */
+static inline int64_t ls_simd_row_stride(int64_t max_lanes)
+{
+    return (LS_SIMD_STEPS + 1) * max_lanes;
+}
+
+typedef struct ls_simd_measures {
+    double loss_sum;
+    int64_t tp, fp, positives;
+} ls_simd_measures;
+
+/* Samples in lanes: for each of n_steps, n_features + 1 times `width` values: the features, then the label,
+ * -1 where there is no sample. width is a multiple of the kernel's lanes. */
+typedef struct ls_simd_group {
+    const void *packed;
+    int64_t n_steps, width;
+} ls_simd_group;
+
+typedef struct ls_simd_kernel {
+    const char *name; /* of the instruction set */
+    int lanes;        /* of a hardware vector */
+    /* Sums over the group's samples: the gradient to sums (room for a vector beyond the last parameter), the
+     * rest added to *measures. workspace has n_rows rows, partial n_tiles * width vectors. */
+    void (*gradient)(const ls_simd_network *network, const void *parameters, const ls_simd_group *group,
+                     void *workspace, void *partial, void *sums, ls_simd_measures *measures);
+    /* The measures alone. */
+    void (*measure)(const ls_simd_network *network, const void *parameters, const ls_simd_group *group,
+                    void *workspace, ls_simd_measures *measures);
+    /* Probabilities of class 1: n_steps times width values. */
+    void (*predict)(const ls_simd_network *network, const void *parameters, const ls_simd_group *group,
+                    void *workspace, void *p);
+    /* tanh, exp(-|x|), sigmoid and log1p (of x >= 0) of n values, a multiple of lanes: for the tests of their
+     * accuracy. */
+    void (*tanh)(const void *x, int64_t n, void *y);
+    void (*exp_minus)(const void *x, int64_t n, void *y);
+    void (*sigmoid)(const void *x, int64_t n, void *y);
+    void (*log1p)(const void *x, int64_t n, void *y);
+} ls_simd_kernel;
+
+/* The best kernel that this CPU can run, or the one that the environment variable LOCKSTEP_SIMD names
+ * (avx512, avx2, portable): NULL if that cannot run here. Local. */
+const ls_simd_kernel *ls_simd_kernel_for(ls_dtype dtype);
+
+/* The kernel of that name, or for NULL the best one; NULL if there is none or the CPU lacks the instructions.
+ * Local. */
+const ls_simd_kernel *ls_simd_kernel_named(ls_dtype dtype, const char *name);
+
+#endif

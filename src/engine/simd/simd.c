@@ -1,0 +1,415 @@
+/* The engine for narrow networks: vectors across samples (kernel.c), and the packing of rows into their
+ * lanes.
+ *
+ * A shard's rows are dealt to L lanes in turn, L a power of two that depends on the batch and the shards
+ * alone. As many neighbouring shards as there is room for lie side by side in a group. So one fold over the
+ * lanes of a group, and the tree over groups, are the tree over shards, and no rank count changes an
+ * addition. Lanes without a sample hold the features of another one, the label -1, and add +0. */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "engine/engine.h"
+#include "engine/simd/kernel.h"
+
+enum {
+    ENOUGH_LANES = 64 /* of a batch: four ranks can fill vectors of float32 */
+};
+
+typedef struct simd_state {
+    const ls_simd_kernel *kernel;
+    ls_simd_network network;
+    int32_t *narrow_rows; /* of all narrow tiles */
+    int64_t max_lanes;    /* of a group */
+    int64_t shard_lanes;  /* L */
+    int64_t padded_parameters;
+    char *workspace;
+    char *partial;
+    char *sums; /* of groups that wait for their neighbour: padded_parameters values per level of the tree */
+    char *measured;             /* rows packed for measuring and predicting, and predictions */
+    ls_simd_measures *measures; /* one per level */
+} simd_state;
+
+enum { MEASURED_STEPS = 4 * LS_SIMD_STEPS };
+
+/* Lanes of a shard. Each sum over lanes costs as much as several steps, so steps should be many; but lanes
+ * over all shards enough to fill the vectors of a few ranks. */
+static int64_t choose_shard_lanes(int64_t batch_size, int64_t n_shards, int64_t max_lanes)
+{
+    const int64_t shard_rows = (batch_size - 1) / n_shards + 1;
+    int64_t lanes = 1;
+    while (lanes < max_lanes && ((lanes * n_shards < ENOUGH_LANES && lanes < shard_rows) ||
+                                 shard_rows / (2 * lanes) >= LS_SIMD_STEPS))
+        lanes *= 2;
+    return lanes;
+}
+
+static ls_status make_layers(simd_state *state, const ls_model *model)
+{
+    ls_simd_network *network = &state->network;
+    LS_TRY(ls_alloc(&network->layers, (size_t)model->n_layers, sizeof *network->layers, "engine"));
+    network->n_layers = model->n_layers;
+    network->n_features = model->n_features;
+    network->n_rows = LS_SIMD_ROW_FEATURES + model->n_features;
+    for (int64_t l = 0; l < model->n_layers; l++) {
+        const ls_layer *layer = &model->layers[l];
+        network->layers[l] =
+            (ls_simd_layer){.n_inputs = layer->n_inputs,
+                            .units = layer->units,
+                            .activation = layer->activation,
+                            .kernel = layer->kernel_offset,
+                            .bias = layer->bias_offset,
+                            .input_row = l == 0 ? LS_SIMD_ROW_FEATURES : network->layers[l - 1].output_row,
+                            .output_row = network->n_rows,
+                            .delta_row = network->n_rows + layer->units};
+        network->n_rows += 2 * layer->units;
+    }
+    return LS_OK;
+}
+
+/* Row of the workspace that holds input i of a layer; the input of biases comes after the others. */
+static int64_t input_row(const ls_simd_layer *layer, int64_t i)
+{
+    return i < layer->n_inputs ? layer->input_row + i : LS_SIMD_ROW_ONE;
+}
+
+/* Layers at least as wide as a vector get wide tiles, the last one of a row moved back so that it ends with
+ * the row. Narrow layers that follow one another share narrow tiles. The last of those is filled up with
+ * products of the row of ones by itself; what it writes beyond its parameters is written again by the wide
+ * tile that owns it, for narrow tiles come first. */
+static bool is_narrow(const simd_state *state, int64_t l)
+{
+    return state->network.layers[l].units < state->kernel->lanes;
+}
+
+static int64_t layer_parameters(const ls_simd_layer *layer)
+{
+    return (layer->n_inputs + 1) * layer->units;
+}
+
+/* Adds the narrow tiles of layers [l, end); rows is where their tables go. Returns the end of the tables. */
+static int32_t *add_narrow_tiles(simd_state *state, int64_t l, int64_t end, int32_t *rows)
+{
+    ls_simd_network *network = &state->network;
+    const int64_t lanes = state->kernel->lanes;
+    int64_t parameter = network->layers[l].kernel, q = 0; /* q: place in the present layer */
+    while (l < end) {
+        network->tiles[network->n_tiles++] =
+            (ls_simd_tile){.parameter = parameter, .input_rows = rows, .delta_rows = rows + lanes};
+        for (int64_t k = 0; k < lanes; k++) {
+            const ls_simd_layer *layer = &network->layers[l];
+            rows[k] = (int32_t)(l < end ? input_row(layer, q / layer->units) : LS_SIMD_ROW_ONE);
+            rows[lanes + k] = (int32_t)(l < end ? layer->delta_row + q % layer->units : LS_SIMD_ROW_ONE);
+            if (l < end && ++q == layer_parameters(layer)) {
+                l++;
+                q = 0;
+            }
+        }
+        rows += 2 * lanes;
+        parameter += lanes;
+    }
+    return rows;
+}
+
+/* Column after column of a kernel, so that the derivatives stay in the nearest cache. */
+static void add_wide_tiles(simd_state *state, const ls_simd_layer *layer)
+{
+    ls_simd_network *network = &state->network;
+    const int64_t lanes = state->kernel->lanes;
+    for (int64_t j = 0; j < layer->units; j += lanes)
+        for (int64_t i = 0; i <= layer->n_inputs; i++) {
+            const int64_t begin = j + lanes <= layer->units ? j : layer->units - lanes;
+            network->tiles[network->n_tiles++] =
+                (ls_simd_tile){.parameter = layer->kernel + i * layer->units + begin,
+                               .input_row = input_row(layer, i),
+                               .delta_row = layer->delta_row + begin};
+        }
+}
+
+static ls_status make_tiles(simd_state *state)
+{
+    ls_simd_network *network = &state->network;
+    const int64_t lanes = state->kernel->lanes;
+    int64_t n_wide = 0, n_narrow = 0; /* upper bounds */
+    for (int64_t l = 0; l < network->n_layers; l++) {
+        const ls_simd_layer *layer = &network->layers[l];
+        if (is_narrow(state, l)) {
+            n_narrow += layer_parameters(layer) / lanes + 1;
+        } else {
+            n_wide += (layer->n_inputs + 1) * ((layer->units - 1) / lanes + 1);
+        }
+    }
+    LS_TRY(ls_alloc(&network->tiles, (size_t)(n_wide + n_narrow), sizeof *network->tiles, "engine"));
+    LS_TRY(ls_alloc(&state->narrow_rows, (size_t)(2 * n_narrow * lanes) + 1, sizeof *state->narrow_rows,
+                    "engine"));
+    int32_t *rows = state->narrow_rows;
+    for (int64_t l = 0, end; l < network->n_layers; l = end) {
+        for (end = l; end < network->n_layers && is_narrow(state, end);) end++;
+        if (end > l) rows = add_narrow_tiles(state, l, end, rows);
+        if (end == l) end++;
+    }
+    for (int64_t l = 0; l < network->n_layers; l++)
+        if (!is_narrow(state, l)) add_wide_tiles(state, &network->layers[l]);
+    return LS_OK;
+}
+
+static void simd_destroy(ls_engine *engine)
+{
+    simd_state *state = engine->state;
+    if (!state) return;
+    ls_free(state->network.layers);
+    ls_free(state->network.tiles);
+    ls_free(state->narrow_rows);
+    ls_free(state->workspace);
+    ls_free(state->partial);
+    ls_free(state->sums);
+    ls_free(state->measures);
+    ls_free(state->measured);
+    ls_free(state);
+}
+
+static size_t value_size(const ls_engine *engine)
+{
+    return ls_dtype_size(engine->model->dtype);
+}
+
+static ls_status prepare(ls_engine *engine)
+{
+    simd_state *state = engine->state;
+    const ls_model *model = engine->model;
+    const size_t size = value_size(engine);
+    state->kernel = ls_simd_kernel_for(model->dtype);
+    if (!state->kernel)
+        return ls_fail(LS_E_USAGE,
+                       "LOCKSTEP_SIMD is \"%s\": this processor or build has no such kernels; leave it unset "
+                       "for the best",
+                       getenv("LOCKSTEP_SIMD"));
+    state->max_lanes = model->dtype == LS_FLOAT32 ? LS_SIMD_LANES_FLOAT32 : LS_SIMD_LANES_FLOAT64;
+    state->shard_lanes = choose_shard_lanes(engine->batch_size, engine->n_shards, state->max_lanes);
+    state->padded_parameters = model->n_parameters + state->kernel->lanes;
+    LS_TRY(make_layers(state, model));
+    LS_TRY(make_tiles(state));
+    size_t levels = 1;
+    for (int64_t shards = 1; shards < engine->n_shards; shards *= 2) levels++;
+    const size_t row = (size_t)ls_simd_row_stride(state->max_lanes),
+                 n_measured = (size_t)(MEASURED_STEPS * state->max_lanes);
+    LS_TRY(ls_alloc(&state->workspace, (size_t)state->network.n_rows * row, size, "layer outputs"));
+    LS_TRY(ls_alloc(&state->partial, (size_t)state->network.n_tiles,
+                    (size_t)(state->max_lanes * state->kernel->lanes) * size, "gradient sums"));
+    LS_TRY(ls_alloc(&state->sums, levels * (size_t)state->padded_parameters, size, "gradient sums"));
+    LS_TRY(ls_alloc(&state->measures, levels, sizeof *state->measures, "engine"));
+    LS_TRY(ls_alloc(&state->measured, n_measured * (size_t)(model->n_features + 2), size, "packed rows"));
+    for (size_t i = 0; i < row; i++) {
+        if (model->dtype == LS_FLOAT32) {
+            ((float *)state->workspace)[LS_SIMD_ROW_ONE * row + i] = 1;
+        } else {
+            ((double *)state->workspace)[LS_SIMD_ROW_ONE * row + i] = 1;
+        }
+    }
+    return LS_OK;
+}
+
+static ls_status simd_create(ls_engine *engine)
+{
+    LS_TRY(ls_alloc(&engine->state, 1, sizeof(simd_state), "engine"));
+    const ls_status status = prepare(engine);
+    if (status != LS_OK) simd_destroy(engine);
+    return status;
+}
+
+/* ---- groups of shards ---- */
+
+typedef struct shard_group {
+    int64_t n_shards; /* side by side */
+    int64_t width, n_steps;
+} shard_group;
+
+static shard_group group_of(const simd_state *state, const int64_t *shard_rows, int64_t n_shards)
+{
+    const int64_t room = state->max_lanes / state->shard_lanes;
+    shard_group group = {.n_shards = n_shards < room ? n_shards : room};
+    const int64_t lanes = group.n_shards * state->shard_lanes;
+    group.width = lanes > state->kernel->lanes ? lanes : state->kernel->lanes;
+    for (int64_t s = 0; s < group.n_shards; s++) {
+        const int64_t steps = (shard_rows[s] + state->shard_lanes - 1) / state->shard_lanes;
+        if (steps > group.n_steps) group.n_steps = steps;
+    }
+    return group;
+}
+
+static size_t simd_packed_size(const ls_engine *engine, const int64_t *shard_rows, int64_t n_shards)
+{
+    int64_t n_values = 0;
+    for (int64_t s = 0; s < n_shards;) {
+        const shard_group group = group_of(engine->state, shard_rows + s, n_shards - s);
+        n_values += group.n_steps * group.width * (engine->model->n_features + 1);
+        s += group.n_shards;
+    }
+    return (size_t)n_values * value_size(engine);
+}
+
+#define REAL    float
+#define NAME(x) x##_float32
+#include "engine/simd/pack_template.h"
+#undef REAL
+#undef NAME
+
+#define REAL    double
+#define NAME(x) x##_float64
+#include "engine/simd/pack_template.h"
+#undef REAL
+#undef NAME
+
+static void simd_pack(const ls_engine *engine, const void *x, const void *y, const int64_t *rows,
+                      const int64_t *shard_rows, int64_t n_shards, void *packed)
+{
+    const simd_state *state = engine->state;
+    char *to = packed;
+    for (int64_t s = 0; s < n_shards;) {
+        const shard_group group = group_of(state, shard_rows + s, n_shards - s);
+        if (engine->model->dtype == LS_FLOAT32) {
+            pack_group_float32(state, &group, x, y, rows, shard_rows + s, (float *)to);
+        } else {
+            pack_group_float64(state, &group, x, y, rows, shard_rows + s, (double *)to);
+        }
+        for (int64_t i = 0; i < group.n_shards; i++) rows += shard_rows[s + i];
+        s += group.n_shards;
+        to += (size_t)(group.n_steps * group.width * (engine->model->n_features + 1)) * value_size(engine);
+    }
+}
+
+static void add_level(const ls_engine *engine, int level)
+{
+    const simd_state *state = engine->state;
+    const int64_t n = engine->model->n_parameters;
+    if (engine->model->dtype == LS_FLOAT32) {
+        add_sums_float32(n, (float *)state->sums + level * state->padded_parameters,
+                         (const float *)state->sums + (level + 1) * state->padded_parameters);
+    } else {
+        add_sums_float64(n, (double *)state->sums + level * state->padded_parameters,
+                         (const double *)state->sums + (level + 1) * state->padded_parameters);
+    }
+    ls_simd_measures *left = &state->measures[level];
+    const ls_simd_measures *right = left + 1;
+    left->loss_sum += right->loss_sum;
+    left->tp += right->tp;
+    left->fp += right->fp;
+    left->positives += right->positives;
+}
+
+static void simd_gradient(ls_engine *engine, const void *packed, const int64_t *shard_rows, int64_t n_shards,
+                          void *message)
+{
+    simd_state *state = engine->state;
+    const char *at = packed;
+    const size_t size = value_size(engine);
+    int64_t n_samples = 0;
+    int level = 0; /* sums that wait */
+    for (int64_t s = 0, done = 1; s < n_shards; done++) {
+        const shard_group shards = group_of(state, shard_rows + s, n_shards - s);
+        const ls_simd_group group = {.packed = at, .n_steps = shards.n_steps, .width = shards.width};
+        char *sums = state->sums + (size_t)(level * state->padded_parameters) * size;
+        state->measures[level] = (ls_simd_measures){0};
+        if (group.n_steps == 0) memset(sums, 0, (size_t)state->padded_parameters * size);
+        if (group.n_steps > 0)
+            state->kernel->gradient(&state->network, engine->model->parameters, &group, state->workspace,
+                                    state->partial, sums, &state->measures[level]);
+        for (int64_t i = 0; i < shards.n_shards; i++) n_samples += shard_rows[s + i];
+        s += shards.n_shards;
+        at += (size_t)(group.n_steps * group.width * (engine->model->n_features + 1)) * size;
+        level++;
+        /* Each factor 2 of the groups done completes a right half. */
+        for (int64_t complete = done; complete % 2 == 0; complete /= 2) {
+            level--;
+            add_level(engine, level - 1);
+        }
+    }
+    if (engine->model->dtype == LS_FLOAT32) {
+        take_sums_float32(engine->model->n_parameters, message, (const float *)state->sums);
+    } else {
+        take_sums_float64(engine->model->n_parameters, message, (const double *)state->sums);
+    }
+    const ls_simd_measures *measures = state->measures;
+    int64_t *counts = ls_message_ints(&engine->layout, message);
+    memset(counts, 0, (size_t)engine->layout.n_ints * sizeof *counts);
+    ls_message_doubles(&engine->layout, message)[LS_STEP_LOSS] = measures->loss_sum;
+    counts[LS_STEP_SAMPLES] = n_samples;
+    counts[LS_STEP_TP] = measures->tp;
+    counts[LS_STEP_FP] = measures->fp;
+    counts[LS_STEP_FN] = measures->positives - measures->tp;
+    counts[LS_STEP_TN] = n_samples - measures->positives - measures->fp;
+}
+
+/* ---- whole sets ---- */
+
+/* The rows as one shard over all lanes; at most so many that they fit the packed rows. */
+static ls_simd_group pack_measured(const ls_engine *engine, const void *x, const void *y, int64_t n_rows)
+{
+    const simd_state *state = engine->state;
+    const shard_group group = {.n_shards = 1,
+                               .width = state->max_lanes,
+                               .n_steps = (n_rows + state->max_lanes - 1) / state->max_lanes};
+    if (engine->model->dtype == LS_FLOAT32) {
+        pack_rows_float32(state, &group, x, y, n_rows, (float *)state->measured);
+    } else {
+        pack_rows_float64(state, &group, x, y, n_rows, (double *)state->measured);
+    }
+    return (ls_simd_group){.packed = state->measured, .n_steps = group.n_steps, .width = group.width};
+}
+
+static void simd_measure(ls_engine *engine, const void *x, const void *y, int64_t n_rows, ls_metrics *metrics)
+{
+    const simd_state *state = engine->state;
+    const size_t size = value_size(engine), row_size = (size_t)engine->model->n_features * size;
+    const int64_t most = MEASURED_STEPS * state->max_lanes;
+    for (int64_t row = 0, rows; row < n_rows; row += rows) {
+        ls_simd_measures measures = {0};
+        rows = n_rows - row < most ? n_rows - row : most;
+        const ls_simd_group group = pack_measured(engine, (const char *)x + (size_t)row * row_size,
+                                                  (const char *)y + (size_t)row * size, rows);
+        state->kernel->measure(&state->network, engine->model->parameters, &group, state->workspace,
+                               &measures);
+        const ls_metrics part = {.n_samples = rows,
+                                 .loss_sum = measures.loss_sum,
+                                 .tn = rows - measures.positives - measures.fp,
+                                 .fp = measures.fp,
+                                 .fn = measures.positives - measures.tp,
+                                 .tp = measures.tp};
+        ls_metrics_add(metrics, &part);
+    }
+}
+
+static void simd_predict(ls_engine *engine, const void *x, int64_t n_rows, void *p)
+{
+    const simd_state *state = engine->state;
+    const size_t size = value_size(engine), row_size = (size_t)engine->model->n_features * size;
+    const int64_t most = MEASURED_STEPS * state->max_lanes;
+    char *out = state->measured + (size_t)(most * (engine->model->n_features + 1)) * size;
+    for (int64_t row = 0, rows; row < n_rows; row += rows) {
+        rows = n_rows - row < most ? n_rows - row : most;
+        const ls_simd_group group =
+            pack_measured(engine, (const char *)x + (size_t)row * row_size, NULL, rows);
+        state->kernel->predict(&state->network, engine->model->parameters, &group, state->workspace, out);
+        memcpy((char *)p + (size_t)row * size, out, (size_t)rows * size);
+    }
+}
+
+/* Nothing but this code decides its bits. The number grows when a change of it changes them. */
+static void simd_arithmetic(char *text, size_t size)
+{
+    snprintf(text, size, "simd 1");
+}
+
+const ls_engine_kind ls_engine_simd = {
+    .name = "simd",
+    .arithmetic = simd_arithmetic,
+    .create = simd_create,
+    .destroy = simd_destroy,
+    .packed_size = simd_packed_size,
+    .pack = simd_pack,
+    .gradient = simd_gradient,
+    .measure = simd_measure,
+    .predict = simd_predict,
+};

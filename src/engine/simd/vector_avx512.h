@@ -1,0 +1,140 @@
+/* Vectors of 512 bits. */
+#include <immintrin.h>
+
+#if LS_SIMD_DOUBLE
+enum { VL = 8 };
+typedef __m512d vec;
+typedef __mmask8 mask;
+#define OP(name)           _mm512_##name##_pd
+#define BITS(name)         _mm512_##name##_epi64
+#define AS_BITS(v)         _mm512_castpd_si512(v)
+#define FROM_BITS(v)       _mm512_castsi512_pd(v)
+#define COMPARE(a, b, how) _mm512_cmp_pd_mask(a, b, how)
+#else
+enum { VL = 16 };
+typedef __m512 vec;
+typedef __mmask16 mask;
+#define OP(name)           _mm512_##name##_ps
+#define BITS(name)         _mm512_##name##_epi32
+#define AS_BITS(v)         _mm512_castps_si512(v)
+#define FROM_BITS(v)       _mm512_castsi512_ps(v)
+#define COMPARE(a, b, how) _mm512_cmp_ps_mask(a, b, how)
+#endif
+
+static inline vec load(const REAL *p)
+{
+    return OP(loadu)(p);
+}
+
+static inline void store(REAL *p, vec v)
+{
+    OP(storeu)(p, v);
+}
+
+static inline vec all(REAL x)
+{
+    return OP(set1)(x);
+}
+
+static inline vec fma_(vec a, vec b, vec c)
+{
+    return OP(fmadd)(a, b, c);
+}
+
+static inline mask greater(vec a, vec b)
+{
+    return COMPARE(a, b, _CMP_GT_OQ);
+}
+
+static inline mask both(mask a, mask b)
+{
+    return (mask)(a & b);
+}
+
+static inline int count(mask m)
+{
+    return __builtin_popcount(m);
+}
+
+static inline vec where(mask m, vec a, vec b)
+{
+    return OP(mask_blend)(m, b, a);
+}
+
+static inline vec where_or_zero(mask m, vec a)
+{
+    return OP(maskz_mov)(m, a);
+}
+
+static inline mask first_lanes(int n)
+{
+    return (mask)((1u << n) - 1);
+}
+
+static inline vec magnitude(vec v)
+{
+    return OP(abs)(v);
+}
+
+/* The bits of b under the sign of a. */
+static inline vec with_sign_of(vec b, vec a)
+{
+    const __m512i sign = AS_BITS(all(-(REAL)0));
+    return FROM_BITS(_mm512_ternarylogic_epi64(sign, AS_BITS(a), AS_BITS(b), 0xCA));
+}
+
+/* 2^n, where the low bits of v hold n above a multiple of a power of two. */
+static inline vec power_of_two(vec v)
+{
+    return FROM_BITS(BITS(add)(BITS(slli)(AS_BITS(v), FRACTION_BITS), AS_BITS(all(1))));
+}
+
+/* For v >= 1: v = 2^*exponent * result, with the result in [sqrt(1/2), sqrt(2)). */
+static inline vec significand_of(vec v, vec *exponent)
+{
+    const __m512i base = AS_BITS(all(SQRT_HALF)), bits = BITS(sub)(AS_BITS(v), base);
+    const __m512i fraction =
+        _mm512_and_si512(bits, BITS(srli)(_mm512_set1_epi32(-1), 8 * (int)sizeof(REAL) - FRACTION_BITS));
+    *exponent = FROM_BITS(BITS(add)(BITS(srli)(bits, FRACTION_BITS), AS_BITS(all(MAGIC)))) - all(MAGIC);
+    return FROM_BITS(BITS(add)(fraction, base));
+}
+
+/* Lane i of the result is the sum of v[i]'s lanes along the pairwise-adjacent tree. */
+#if LS_SIMD_DOUBLE
+static inline vec add_pairs(vec a, vec b)
+{
+    return _mm512_unpacklo_pd(a, b) + _mm512_unpackhi_pd(a, b);
+}
+
+static inline vec add_blocks(vec a, vec b)
+{
+    return _mm512_shuffle_f64x2(a, b, 0x88) + _mm512_shuffle_f64x2(a, b, 0xDD);
+}
+
+static inline vec fold(const vec v[VL])
+{
+    return add_blocks(add_blocks(add_pairs(v[0], v[1]), add_pairs(v[2], v[3])),
+                      add_blocks(add_pairs(v[4], v[5]), add_pairs(v[6], v[7])));
+}
+#else
+static inline vec add_pairs(vec a, vec b)
+{
+    return _mm512_shuffle_ps(a, b, 0x88) + _mm512_shuffle_ps(a, b, 0xDD);
+}
+
+static inline vec add_blocks(vec a, vec b)
+{
+    return _mm512_shuffle_f32x4(a, b, 0x88) + _mm512_shuffle_f32x4(a, b, 0xDD);
+}
+
+static inline vec fold_four(const vec v[4])
+{
+    return add_pairs(add_pairs(v[0], v[1]), add_pairs(v[2], v[3]));
+}
+
+static inline vec fold(const vec v[VL])
+{
+    return add_blocks(add_blocks(fold_four(v), fold_four(v + 4)),
+                      add_blocks(fold_four(v + 8), fold_four(v + 12)));
+}
+#endif

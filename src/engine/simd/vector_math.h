@@ -1,0 +1,87 @@
+/* Elementary functions of a vector, in one fixed sequence of correctly rounded operations. Coefficients:
+ * minimax polynomials by Remez' algorithm. Errors over the whole range, measured by
+ * tests/unit/test_simd_math.c, are in src/README.md. NaN stays NaN. */
+
+#if LS_SIMD_DOUBLE
+#define LOG2_E     0x1.71547652b82fep+0
+#define LN_2_HIGH  0x1.62e42fefa39efp-1
+#define LN_2_LOW   0x1.abc9e3b39803fp-56
+#define TANH_LIMIT 20                   /* beyond, tanh rounds to 1 */
+#define EXP_LIMIT  0x1.6232bdd7abcd2p+9 /* beyond, exp(-x) is below the smallest normal number */
+static const REAL expm1_q[] = {0x1.1f95794384687p-29,
+                               0x1.af5ef29118539p-26,
+                               0x1.27e4c59496a8ep-22,
+                               0x1.71ddf8387890ap-19,
+                               0x1.a01a01b0bb646p-16,
+                               0x1.a01a01afeee3fp-13,
+                               0x1.6c16c16c14449p-10,
+                               0x1.111111110f699p-7,
+                               0x1.555555555555ap-5,
+                               0x1.5555555555559p-3,
+                               0x1p-1};
+static const REAL log_r[] = {0x1.0f6a9a3470da6p-3, 0x1.0f5bf60835854p-3, 0x1.3b20b4deb2efcp-3,
+                             0x1.745cddff662ecp-3, 0x1.c71c7259aa3ebp-3, 0x1.249249242aaf5p-2,
+                             0x1.9999999999e06p-2, 0x1.5555555555555p-1};
+#else
+#define LOG2_E     0x1.715476p+0f
+#define LN_2_HIGH  0x1.62e430p-1f
+#define LN_2_LOW   (-0x1.05c610p-29f)
+#define TANH_LIMIT 9.25f
+#define EXP_LIMIT  0x1.5d589ep+6f
+static const REAL expm1_q[] = {0x1.6d992ep-10f, 0x1.122836p-7f, 0x1.555486p-5f, 0x1.5554b0p-3f, 0x1p-1f};
+static const REAL log_r[] = {0x1.31e678p-2f, 0x1.995e9cp-2f, 0x1.55557ap-1f};
+#endif
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+ALWAYS_INLINE vec polynomial(vec x, const REAL *c, int n)
+{
+    vec p = all(c[0]);
+    for (int i = 1; i < n; i++) p = fma_(p, x, all(c[i]));
+    return p;
+}
+
+/* exp(x) = scale * (1 + result), for x in [-EXP_LIMIT, 0]. */
+ALWAYS_INLINE vec reduced_expm1(vec x, vec *scale)
+{
+    const vec shifted = fma_(x, all(LOG2_E), all(MAGIC)), n = shifted - all(MAGIC);
+    const vec r = fma_(n, all(-LN_2_LOW), fma_(n, all(-LN_2_HIGH), x));
+    *scale = power_of_two(shifted);
+    return fma_(r * r, polynomial(r, expm1_q, sizeof expm1_q / sizeof expm1_q[0]), r);
+}
+
+/* exp(-|x|); 0 where that is below the smallest normal number. */
+ALWAYS_INLINE vec exp_minus(vec x)
+{
+    vec scale;
+    const vec a = magnitude(x), p = reduced_expm1(all(0) - a, &scale);
+    return where(greater(a, all(EXP_LIMIT)), all(0), fma_(scale, p, scale));
+}
+
+/* With u = 1 - exp(-2|x|), tanh |x| = u / (2 - u). */
+ALWAYS_INLINE vec tanh_(vec x)
+{
+    vec scale;
+    const vec a = magnitude(x), p = reduced_expm1(all(-2) * a, &scale);
+    const vec u = fma_(all(0) - scale, p, all(1) - scale);
+    return with_sign_of(where(greater(a, all(TANH_LIMIT)), all(1), u / (all(2) - u)), x);
+}
+
+/* 1 / (1 + exp(-x)), where e is exp(-|x|): for x < 0 as e / (1 + e). */
+ALWAYS_INLINE vec sigmoid_of(vec x, vec e)
+{
+    return where(greater(all(0), x), e, all(1)) / (all(1) + e);
+}
+
+/* log(1 + x) for x >= 0. 1 + x = 2^k * (1 + f) with f in [sqrt(1/2) - 1, sqrt(2) - 1], s = f / (2 + f), log(1
+ * + f) = 2 atanh(s); what was lost in adding 1 comes back as a quotient. */
+ALWAYS_INLINE vec log1p_(vec x)
+{
+    const vec u = all(1) + x, lost = (x - (u - all(1))) / u;
+    vec k;
+    const vec f = significand_of(u, &k) - all(1), s = f / (all(2) + f), z = s * s;
+    const vec series = z * polynomial(z, log_r, sizeof log_r / sizeof log_r[0]);
+    const vec small = fma_(k, all(LN_2_LOW), lost);
+    const vec log = fma_(k, all(LN_2_HIGH), f - (s * (f - series) - small));
+    return log + (x - x); /* NaN and infinity have no significand */
+}

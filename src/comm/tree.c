@@ -1,68 +1,73 @@
 #include "comm/tree.h"
 
-#include <sched.h>
-#include <stdbool.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/memory.h"
+#include "comm/exchange.h"
+#include "comm/node_sum.h"
 
-enum {
-    MAX_SUBTREES = 128, /* at most two per level of a tree of 2^62 leaves */
-    PIECE = 1 << 30,    /* bytes of one MPI transfer */
-    TAG = 1,
-    SPINS = 1000 /* some 0.1 ms */
-};
+enum { PIECE = 1 << 30 }; /* bytes of one MPI transfer */
 
+/* Sums meet in two stages: among the ranks of a node in memory that they share, then among the nodes' first
+ * ranks by messages. Where a node has one rank, or no memory to share, its ranks exchange messages with the
+ * others. */
 struct ls_tree {
     ls_session *session;
     ls_message_layout layout;
-    int64_t n_leaves;
     int n_subtrees;
-    ls_subtree subtrees[MAX_SUBTREES];
-    char *messages; /* n_subtrees messages (at least one, for the result) */
-    char *received; /* one message */
+    ls_subtree subtrees[LS_MAX_SUBTREES];
+    ls_node_sum *node;     /* or NULL */
+    ls_exchange *exchange; /* or NULL, on a rank that takes no part in it */
+    bool one_node;         /* all ranks are on this node, and it has a node sum */
+    char *messages; /* without a node sum: n_subtrees of them, at least one for the result; in plain mode, too
+                     */
+    char *packed;   /* in plain mode: every value in the layout's dtype */
+    void *parts[LS_MAX_SUBTREES]; /* what this rank brings to the exchange */
     bool plain;
-    int64_t spins; /* looks at a request before the core is given away */
 };
 
-void ls_message_layout_init(ls_message_layout *layout, ls_dtype dtype, int64_t n_reals, int64_t n_doubles,
-                            int64_t n_ints)
+/* The first leaves of the ranks of this node, and the end of the last one's. */
+static ls_status find_begins(const ls_session *session, int64_t n_leaves, int64_t **begins)
 {
-    layout->dtype = dtype;
-    layout->n_reals = n_reals;
-    layout->n_doubles = n_doubles;
-    layout->n_ints = n_ints;
-    layout->doubles_at = ((size_t)n_reals * ls_dtype_size(dtype) + 7) / 8 * 8;
-    layout->ints_at = layout->doubles_at + (size_t)n_doubles * sizeof(double);
-    layout->size = layout->ints_at + (size_t)n_ints * sizeof(int64_t);
+    LS_TRY(ls_alloc(begins, (size_t)session->node_size + 1, sizeof **begins, "reduction tree"));
+    for (int i = 0; i <= session->node_size; i++)
+        (*begins)[i] = ls_split(n_leaves, session->size, session->first_on_node + i);
+    return LS_OK;
 }
 
-void ls_message_add(const ls_message_layout *layout, void *sum, const void *other)
+static ls_status prepare_node(ls_tree *tree, int64_t n_leaves)
 {
-    if (layout->dtype == LS_FLOAT32) {
-        float *restrict a = sum;
-        const float *restrict b = other;
-        for (int64_t i = 0; i < layout->n_reals; i++) a[i] += b[i];
-    } else {
-        double *restrict a = sum;
-        const double *restrict b = other;
-        for (int64_t i = 0; i < layout->n_reals; i++) a[i] += b[i];
-    }
-    double *a = ls_message_doubles(layout, sum);
-    const double *b = ls_message_doubles(layout, (void *)other);
-    for (int64_t i = 0; i < layout->n_doubles; i++) a[i] += b[i];
-    /* Unsigned, so that digests may wrap. */
-    uint64_t *m = (uint64_t *)ls_message_ints(layout, sum);
-    const uint64_t *n = (const uint64_t *)ls_message_ints(layout, (void *)other);
-    for (int64_t i = 0; i < layout->n_ints; i++) m[i] += n[i];
+    int64_t *begins;
+    const ls_session *session = tree->session;
+    ls_status status = ls_session_agree(tree->session, find_begins(session, n_leaves, &begins));
+    if (status == LS_OK && session->node_size > 1)
+        status = ls_node_sum_create(tree->session, &tree->layout, n_leaves, begins, &tree->node);
+    if (status == LS_OK) tree->one_node = tree->node && session->node_size == session->size;
+    ls_free(begins);
+    return ls_session_agree(tree->session, status);
 }
 
-int ls_tree_owner(int64_t n_leaves, int n_ranks, int64_t leaf)
+static ls_status prepare(ls_tree *tree, int64_t n_leaves)
 {
-    /* The largest r with floor(r * n_leaves / n_ranks) <= leaf. */
-    const __int128 end = (__int128)(leaf + 1) * n_ranks;
-    return (int)((end + n_leaves - 1) / n_leaves - 1);
+    ls_session *session = tree->session;
+    const int64_t first = ls_split(n_leaves, session->size, session->rank),
+                  end = ls_split(n_leaves, session->size, session->rank + 1);
+    tree->n_subtrees = ls_subtrees_of(n_leaves, first, end, tree->subtrees);
+    if (session->size > 1 && !tree->plain) LS_TRY(prepare_node(tree, n_leaves));
+    ls_status status = LS_OK;
+    const size_t n_values = (size_t)(tree->layout.n_reals + tree->layout.n_doubles + tree->layout.n_ints);
+    if (!tree->node)
+        status = ls_alloc(&tree->messages, tree->n_subtrees ? (size_t)tree->n_subtrees : 1, tree->layout.size,
+                          "messages of the reduction tree");
+    if (status == LS_OK && tree->plain)
+        status = ls_alloc(&tree->packed, n_values, sizeof(double), "messages of the reduction tree");
+    LS_TRY(ls_session_agree(session, status));
+    if (session->size == 1 || tree->plain) return LS_OK;
+    for (int i = 0; i < LS_MAX_SUBTREES; i++)
+        tree->parts[i] =
+            tree->node ? ls_node_sum_result(tree->node, i) : tree->messages + (size_t)i * tree->layout.size;
+    const bool is_party = !tree->node || session->rank == session->first_on_node;
+    return ls_exchange_create(session, &tree->layout, n_leaves, is_party, first, &tree->exchange);
 }
 
 ls_status ls_tree_create(ls_session *session, const ls_message_layout *layout, int64_t n_leaves, bool plain,
@@ -70,29 +75,11 @@ ls_status ls_tree_create(ls_session *session, const ls_message_layout *layout, i
 {
     ls_tree *tree;
     *result = NULL;
-    ls_status status = ls_alloc(&tree, 1, sizeof *tree, "reduction tree");
-    if (status == LS_OK) {
-        tree->session = session;
-        tree->layout = *layout;
-        tree->n_leaves = n_leaves;
-        tree->plain = plain;
-        tree->spins = session->node_size > sysconf(_SC_NPROCESSORS_ONLN) ? 0 : SPINS;
-        int64_t first = ls_split(n_leaves, session->size, session->rank);
-        const int64_t end = ls_split(n_leaves, session->size, session->rank + 1);
-        while (first < end) {
-            int64_t count = first ? first & -first : n_leaves;
-            while (first + count > end) count /= 2;
-            tree->subtrees[tree->n_subtrees++] = (ls_subtree){first, count};
-            first += count;
-        }
-        const size_t n_messages = (size_t)(tree->n_subtrees ? tree->n_subtrees : 1);
-        status = ls_alloc(&tree->messages, n_messages, layout->size, "messages of the reduction tree");
-        /* In plain mode it holds every value in the layout's dtype. */
-        const size_t n_values = (size_t)(layout->n_reals + layout->n_doubles + layout->n_ints);
-        if (status == LS_OK)
-            status = ls_alloc(&tree->received, n_values, sizeof(double), "messages of the reduction tree");
-    }
-    status = ls_session_agree(session, status);
+    LS_TRY(ls_session_agree(session, ls_alloc(&tree, 1, sizeof *tree, "reduction tree")));
+    tree->session = session;
+    tree->layout = *layout;
+    tree->plain = plain;
+    const ls_status status = prepare(tree, n_leaves);
     if (status == LS_OK) {
         *result = tree;
     } else {
@@ -104,8 +91,10 @@ ls_status ls_tree_create(ls_session *session, const ls_message_layout *layout, i
 void ls_tree_destroy(ls_tree *tree)
 {
     if (!tree) return;
+    ls_node_sum_destroy(tree->node);
+    ls_exchange_destroy(tree->exchange);
     ls_free(tree->messages);
-    ls_free(tree->received);
+    ls_free(tree->packed);
     ls_free(tree);
 }
 
@@ -121,110 +110,8 @@ ls_subtree ls_tree_subtree(const ls_tree *tree, int index)
 
 void *ls_tree_message(ls_tree *tree, int index)
 {
-    return tree->messages + (size_t)index * tree->layout.size;
-}
-
-/* Waits for both requests (MPI_REQUEST_NULL is allowed): spinning at first, for the partner is usually about
- * to answer, then giving the core away between looks, for it may be the partner that needs it. MPI's own
- * blocking calls spin for ever, which made a step a thousand times slower beside another job. */
-static ls_status wait_both(const ls_tree *tree, MPI_Request requests[2])
-{
-    MPI_Status statuses[2]; /* gcc takes MPICH's MPI_STATUSES_IGNORE for an array, and warns of its size */
-    for (int64_t look = 0;; look++) {
-        int done = 0;
-        LS_TRY(ls_mpi_check(MPI_Testall(2, requests, &done, statuses), "MPI_Testall"));
-        if (done) return LS_OK;
-        if (look >= tree->spins) sched_yield();
-    }
-}
-
-/* Sends size bytes to one rank and receives as many from another; -1 for no rank. */
-static ls_status transfer(const ls_tree *tree, const char *out, int to, char *in, int from)
-{
-    MPI_Comm comm = tree->session->comm;
-    ls_place_at(LS_AT_REDUCE, from >= 0 ? from : to);
-    for (size_t at = 0; at < tree->layout.size; at += PIECE) {
-        const size_t rest = tree->layout.size - at;
-        const int n = (int)(rest < PIECE ? rest : PIECE);
-        MPI_Request requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
-        if (from >= 0)
-            LS_TRY(ls_mpi_check(MPI_Irecv(in + at, n, MPI_BYTE, from, TAG, comm, &requests[0]), "MPI_Irecv"));
-        if (to >= 0)
-            LS_TRY(ls_mpi_check(MPI_Isend(out + at, n, MPI_BYTE, to, TAG, comm, &requests[1]), "MPI_Isend"));
-        LS_TRY(wait_both(tree, requests));
-    }
-    return LS_OK;
-}
-
-/* Both partners add the same two messages; addition commutes, so both get the same bits. */
-static ls_status exchange_by_doubling(ls_tree *tree)
-{
-    for (int distance = 1; distance < tree->session->size; distance *= 2) {
-        const int partner = tree->session->rank ^ distance;
-        LS_TRY(transfer(tree, tree->messages, partner, tree->received, partner));
-        ls_message_add(&tree->layout, tree->messages, tree->received);
-    }
-    return LS_OK;
-}
-
-/* The root's first message to all ranks, along a binomial tree. */
-static ls_status broadcast_sum(ls_tree *tree, int root)
-{
-    const int size = tree->session->size, rank = (tree->session->rank - root + size) % size;
-    int distance = 1;
-    while (distance < size && !(rank & distance)) distance *= 2;
-    if (rank != 0) LS_TRY(transfer(tree, NULL, -1, tree->messages, (rank - distance + root) % size));
-    for (distance /= 2; distance > 0; distance /= 2)
-        if (rank + distance < size)
-            LS_TRY(transfer(tree, tree->messages, (rank + distance + root) % size, NULL, -1));
-    return LS_OK;
-}
-
-/* Walks up the tree: at each level the owner of a right half sends its sum to the owner of the left half.
- * Sums travel to lower ranks only, so blocking calls cannot wait in a circle. Then the owner of leaf 0
- * broadcasts. */
-static ls_status exchange_by_tree(ls_tree *tree)
-{
-    const int n_ranks = tree->session->size;
-    struct {
-        int64_t first, count;
-        char *message;
-    } held[MAX_SUBTREES];
-    int n_held = tree->n_subtrees;
-    for (int i = 0; i < n_held; i++) {
-        held[i].first = tree->subtrees[i].first;
-        held[i].count = tree->subtrees[i].count;
-        held[i].message = ls_tree_message(tree, i);
-    }
-    /* Below, every held subtree has at least `half` leaves: a smaller one has grown or gone at an earlier
-     * level. */
-    for (int64_t half = 1; half < tree->n_leaves; half *= 2) {
-        int kept = 0;
-        for (int i = 0; i < n_held; i++) {
-            const int64_t first = held[i].first;
-            if (held[i].count > half) {
-                held[kept++] = held[i];
-            } else if (first & half) { /* a right half */
-                if (kept > 0 && held[kept - 1].first == first - half) {
-                    ls_message_add(&tree->layout, held[kept - 1].message, held[i].message);
-                    held[kept - 1].count = 2 * half;
-                } else {
-                    LS_TRY(transfer(tree, held[i].message,
-                                    ls_tree_owner(tree->n_leaves, n_ranks, first - half), NULL, -1));
-                }
-            } else {
-                if (i + 1 == n_held) { /* the right half begins on another rank */
-                    LS_TRY(transfer(tree, NULL, -1, tree->received,
-                                    ls_tree_owner(tree->n_leaves, n_ranks, first + half)));
-                    ls_message_add(&tree->layout, held[i].message, tree->received);
-                    held[i].count = 2 * half;
-                }
-                held[kept++] = held[i];
-            }
-        }
-        n_held = kept;
-    }
-    return broadcast_sum(tree, ls_tree_owner(tree->n_leaves, n_ranks, 0));
+    return tree->node ? ls_node_sum_message(tree->node, index)
+                      : tree->messages + (size_t)index * tree->layout.size;
 }
 
 /* One MPI_Allreduce in the layout's dtype; doubles and integers ride along behind the reals. */
@@ -233,7 +120,7 @@ static ls_status exchange_by_allreduce(ls_tree *tree)
     const ls_message_layout *layout = &tree->layout;
     const size_t size = ls_dtype_size(layout->dtype);
     const int64_t n = layout->n_reals + layout->n_doubles + layout->n_ints;
-    char *message = tree->messages, *packed = tree->received;
+    char *message = tree->messages, *packed = tree->packed;
     double *doubles = ls_message_doubles(layout, message);
     int64_t *ints = ls_message_ints(layout, message);
     const bool single = layout->dtype == LS_FLOAT32;
@@ -270,13 +157,20 @@ static ls_status exchange_by_allreduce(ls_tree *tree)
 
 ls_status ls_tree_reduce(ls_tree *tree, void **sum)
 {
-    const int n_ranks = tree->session->size;
-    *sum = tree->messages;
-    if (n_ranks == 1) return LS_OK;
-    const bool doubling = (n_ranks & (n_ranks - 1)) == 0 && n_ranks <= tree->n_leaves;
-    const ls_status status = tree->plain ? exchange_by_allreduce(tree)
-                             : doubling  ? exchange_by_doubling(tree)
-                                         : exchange_by_tree(tree);
+    ls_status status = LS_OK;
+    if (tree->node) {
+        ls_node_sum_add(tree->node, !tree->one_node);
+        *sum = ls_node_sum_result(tree->node, 0);
+    } else {
+        *sum = tree->messages;
+    }
+    if (tree->session->size == 1 || tree->one_node) return LS_OK;
+    if (tree->plain) {
+        status = exchange_by_allreduce(tree);
+    } else {
+        if (tree->exchange) status = ls_exchange_add(tree->exchange, tree->parts);
+        if (tree->node) ls_node_sum_share(tree->node);
+    }
     ls_place_at(LS_AT_COMPUTE, -1);
     return status;
 }

@@ -11,46 +11,8 @@
 #include <stdint.h>
 
 #include "comm/comm.h"
-#include "lockstep/types.h"
-
-/* A message is what travels: real numbers of one dtype (gradient sums), doubles (loss sums), int64 (counts,
- * flags). */
-typedef struct ls_message_layout {
-    ls_dtype dtype;
-    int64_t n_reals;
-    int64_t n_doubles;
-    int64_t n_ints;
-    size_t doubles_at; /* bytes from the start of the message; the reals begin at 0 */
-    size_t ints_at;
-    size_t size; /* bytes of the whole message, a multiple of 8 */
-} ls_message_layout;
-
-/* Fills the offsets and the size. Local. */
-void ls_message_layout_init(ls_message_layout *layout, ls_dtype dtype, int64_t n_reals, int64_t n_doubles,
-                            int64_t n_ints);
-
-static inline double *ls_message_doubles(const ls_message_layout *layout, void *message)
-{
-    return (double *)((char *)message + layout->doubles_at);
-}
-
-static inline int64_t *ls_message_ints(const ls_message_layout *layout, void *message)
-{
-    return (int64_t *)((char *)message + layout->ints_at);
-}
-
-/* sum += other, element by element. Local. */
-void ls_message_add(const ls_message_layout *layout, void *sum, const void *other);
-
-/* Leaves [first, first + count): count is a power of two that divides first. */
-typedef struct ls_subtree {
-    int64_t first;
-    int64_t count;
-} ls_subtree;
-
-/* The leaf where rank r of n_ranks begins is ls_split(n_leaves, n_ranks, r). This is the rank that owns a
- * leaf. Local. */
-int ls_tree_owner(int64_t n_leaves, int n_ranks, int64_t leaf);
+#include "comm/message.h"
+#include "comm/subtree.h"
 
 typedef struct ls_tree ls_tree;
 

@@ -141,6 +141,27 @@ ls_status ls_checkpoint_prepare(ls_session *session, const char *directory, bool
     return status;
 }
 
+/* Removes all but the newest `keep` checkpoints up to that of this step. What comes after it was damaged when
+ * the run was resumed: it is no successor of anything. */
+static ls_status prune(const char *directory, int64_t keep, int64_t iterations)
+{
+    char name[NAME_SIZE + 16], path[PATH_SIZE];
+    listing present;
+    snprintf(name, sizeof name, "%s%0*lld%s", prefix, DIGITS, (long long)iterations, suffix);
+    LS_TRY(list(directory, is_checkpoint, &present));
+    int n_until_now = present.n;
+    while (n_until_now > 0 && strcmp(present.entries[n_until_now - 1]->d_name, name) > 0) n_until_now--;
+    for (int i = 0; i < n_until_now - keep; i++)
+        if (join(path, directory, present.entries[i]->d_name) == LS_OK) unlink(path);
+    free_listing(&present);
+    return LS_OK;
+}
+
+ls_status ls_checkpoint_prune(ls_session *session, const char *directory, int64_t keep, int64_t iterations)
+{
+    return ls_session_agree(session, session->rank == 0 ? prune(directory, keep, iterations) : LS_OK);
+}
+
 static ls_status write_and_prune(const char *directory, int64_t keep, const ls_model *model,
                                  double learning_rate, int64_t iterations, const char *record)
 {
@@ -149,16 +170,7 @@ static ls_status write_and_prune(const char *directory, int64_t keep, const ls_m
     snprintf(name, sizeof name, "%s%0*lld%s", prefix, DIGITS, (long long)iterations, suffix);
     LS_TRY(join(path, directory, name));
     LS_TRY(ls_model_file_write(model, &config, record, path));
-    listing present;
-    LS_TRY(list(directory, is_checkpoint, &present));
-    /* What comes after the present step was damaged when the run was resumed: it is no successor of anything.
-     */
-    int n_until_now = present.n;
-    while (n_until_now > 0 && strcmp(present.entries[n_until_now - 1]->d_name, name) > 0) n_until_now--;
-    for (int i = 0; i < n_until_now - keep; i++)
-        if (join(path, directory, present.entries[i]->d_name) == LS_OK) unlink(path);
-    free_listing(&present);
-    return LS_OK;
+    return prune(directory, keep, iterations);
 }
 
 ls_status ls_checkpoint_write(ls_session *session, const char *directory, int64_t keep, const ls_model *model,

@@ -12,6 +12,11 @@
 ls_status ls_checkpoint_write(ls_session *session, const char *directory, int64_t keep, const ls_model *model,
                               double learning_rate, int64_t iterations, const char *record);
 
+/* Removes the oldest ones beyond the newest keep up to the one after `iterations` steps, which is known to be
+ * whole: what a run that was killed after writing had not come to. Rank 0 does. Collective; arguments must
+ * agree. LS_E_OUTPUT. */
+ls_status ls_checkpoint_prune(ls_session *session, const char *directory, int64_t keep, int64_t iterations);
+
 /* The newest complete checkpoint of directory: its parameters go into model, whose layers and dtype must be
  * the same, its record into *text, for the caller to ls_free; name (size bytes) gets its path. *text is NULL
  * if there is none. A damaged file is told to the observer and passed over for the one before it; if none is

@@ -203,6 +203,8 @@ static ls_status resume(run *r)
                          (long long)r->position.epoch + 1, (long long)r->options->epochs);
     LS_TRY(ls_session_agree(r->session, status));
     r->saved_iterations = iterations(r);
+    LS_TRY(ls_checkpoint_prune(r->session, r->options->checkpoint_dir, r->options->checkpoint_keep,
+                               r->saved_iterations));
     notice(r, "resumed from %s, after epoch %lld, step %lld", path, (long long)r->position.epoch,
            (long long)r->position.step);
     return LS_OK;

@@ -32,9 +32,8 @@ static void NAME(pack_group)(const simd_state *state, const shard_group *group, 
         rows += shard_rows[s];
     }
     for (; lane < width; lane++)
-        for (int64_t step = 0; step < group->n_steps; step++)
-            NAME(pack_sample)
-            (packed + step * step_values, lane, width, n_features, x + first * n_features, -1);
+        for (int64_t step = 0; step < group->n_steps; step++) NAME(pack_sample)
+    (packed + step * step_values, lane, width, n_features, x + first * n_features, -1);
 }
 
 /* Rows as they follow one another; y may be NULL. */

@@ -75,11 +75,14 @@ ls_status ls_tree_create(ls_session *session, const ls_message_layout *layout, i
 {
     ls_tree *tree;
     *result = NULL;
-    LS_TRY(ls_session_agree(session, ls_alloc(&tree, 1, sizeof *tree, "reduction tree")));
-    tree->session = session;
-    tree->layout = *layout;
-    tree->plain = plain;
-    const ls_status status = prepare(tree, n_leaves);
+    ls_status status = ls_alloc(&tree, 1, sizeof *tree, "reduction tree");
+    if (status == LS_OK) {
+        tree->session = session;
+        tree->layout = *layout;
+        tree->plain = plain;
+    }
+    status = ls_session_agree(session, status);
+    if (status == LS_OK) status = prepare(tree, n_leaves);
     if (status == LS_OK) {
         *result = tree;
     } else {

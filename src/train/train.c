@@ -31,6 +31,9 @@ enum {
 };
 
 static const double PROGRESS_SECONDS = 0.1;
+static const double CLOCK_SECONDS =
+    1e-3;                        /* between looks at the clock, about: a look takes a tenth of a small step */
+enum { MAX_CLOCK_STRIDE = 256 }; /* steps without a look, should they become slow all at once */
 
 void ls_train_defaults(ls_train_options *options)
 {
@@ -114,7 +117,9 @@ typedef struct run {
     bool stop;                 /* a signal came: the same on all ranks */
     bool checkpoint_due;       /* by the clock of rank 0: the same on all ranks */
     double checkpoint_seconds; /* when the last one was written */
-    int64_t saved_iterations;  /* steps that the newest checkpoint has, -1 for none */
+    double clock;              /* at the last look, on rank 0 */
+    int64_t clock_stride, steps_to_look;
+    int64_t saved_iterations; /* steps that the newest checkpoint has, -1 for none */
 } run;
 
 static double now(void)
@@ -122,6 +127,20 @@ static double now(void)
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* Once a step: looks at the clock when it may have moved noticeably. */
+static void look_at_clock(run *r)
+{
+    if (--r->steps_to_look > 0) return;
+    const double time = now();
+    if (time - r->clock < CLOCK_SECONDS && r->clock_stride < MAX_CLOCK_STRIDE) {
+        r->clock_stride *= 2;
+    } else if (time - r->clock > 2 * CLOCK_SECONDS && r->clock_stride > 1) {
+        r->clock_stride /= 2;
+    }
+    r->clock = time;
+    r->steps_to_look = r->clock_stride;
 }
 
 static void notice(const run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -214,6 +233,7 @@ static ls_status prepare(run *r, ls_dataset *dataset)
 {
     const ls_train_options *options = r->options;
     r->checkpoint_seconds = now();
+    r->clock_stride = 1;
     r->saved_iterations = -1;
     ls_order_init(&r->order, ls_dataset_n_samples(dataset), r->model->n_features, options->batch_size,
                   r->n_shards, options->shuffle, options->seed);
@@ -301,7 +321,7 @@ static ls_status step(run *r)
     int64_t *own = ls_message_ints(layout, ls_tree_message(r->tree, 0));
     own[LS_STEP_SIGNALS] = ls_interrupt_pending() != 0;
     if (options->checkpoint_every_seconds > 0 && ls_session_rank(r->session) == 0)
-        own[LS_STEP_CHECKPOINT] = now() - r->checkpoint_seconds >= options->checkpoint_every_seconds;
+        own[LS_STEP_CHECKPOINT] = r->clock - r->checkpoint_seconds >= options->checkpoint_every_seconds;
     if (verify) ls_verify_digest(r->model, own + LS_STEP_INTS);
 
     void *sum;
@@ -389,12 +409,11 @@ static ls_status train_epoch(run *r)
     while (r->position.epoch == epoch) {
         LS_TRY(step(r));
         const bool last = r->position.step == r->order.n_batches;
-        if (watched) {
-            const double time = now();
-            if (last || time - shown >= PROGRESS_SECONDS) {
-                show(r, time - begin);
-                shown = time;
-            }
+        if (ls_session_rank(r->session) == 0) look_at_clock(r);
+        if (watched && (last || r->clock - shown >= PROGRESS_SECONDS)) {
+            if (last) r->clock = now();
+            show(r, r->clock - begin);
+            shown = r->clock;
         }
         if (last) LS_TRY(end_epoch(r, whole, begin));
         if (is_checkpoint_due(r)) LS_TRY(write_checkpoint(r));

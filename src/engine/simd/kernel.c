@@ -211,16 +211,15 @@ ALWAYS_INLINE void finish(const ls_simd_network *network, const REAL *packed, in
             measures->positives += count(positive);
             if (with_delta) store(deltas + step * width + lane, where_or_zero(valid, p - y));
         }
-        REAL loss[VL];
-        store(loss, linear + log1p_(product));
-        for (int i = 0; i < VL; i++) losses[lane + i] += (double)loss[i];
+        add_to_doubles(losses + lane, linear + log1p_(product));
     }
 }
 
-static double fold_losses(double *losses, int64_t width)
+/* Lanes that are not in use hold 0. */
+static double fold_losses(double losses[MAX_LANES])
 {
-    for (int64_t distance = 1; distance < width; distance *= 2)
-        for (int64_t i = 0; i < width; i += 2 * distance) losses[i] += losses[i + distance];
+    for (int distance = 1; distance < MAX_LANES; distance *= 2)
+        for (int i = 0; i < MAX_LANES; i += 2 * distance) losses[i] += losses[i + distance];
     return losses[0];
 }
 
@@ -231,6 +230,13 @@ ALWAYS_INLINE void add_tile(bool wide, const ls_simd_tile *tile, REAL *workspace
     vec folded[MAX_PARTS];
     for (int64_t part = 0; part < n_parts; part++) {
         vec chains[VL];
+        if (!wide && n_v == n_parts && first && is_last) {
+            for (int k = 0; k < VL; k++)
+                chains[k] = load(workspace + tile->inputs[k] + part * VL) *
+                            load(workspace + tile->deltas[k] + part * VL);
+            folded[part] = fold(chains);
+            continue;
+        }
         for (int k = 0; k < VL; k++) chains[k] = first ? all(0) : load(partial + (part * VL + k) * VL);
         if (wide) {
             const REAL *in = row_at(workspace, tile->input_row), *delta = row_at(workspace, tile->delta_row);
@@ -245,8 +251,8 @@ ALWAYS_INLINE void add_tile(bool wide, const ls_simd_tile *tile, REAL *workspace
                 const REAL *in[CHAINS], *delta[CHAINS];
                 vec chain[CHAINS];
                 for (int k = 0; k < CHAINS; k++) {
-                    in[k] = row_at(workspace, tile->input_rows[begin + k]);
-                    delta[k] = row_at(workspace, tile->delta_rows[begin + k]);
+                    in[k] = workspace + tile->inputs[begin + k];
+                    delta[k] = workspace + tile->deltas[begin + k];
                     chain[k] = chains[begin + k];
                 }
                 for (int64_t v = part; v < n_v; v += n_parts)
@@ -284,7 +290,7 @@ static void gradient(const ls_simd_network *network, const void *parameters, con
         for (int64_t i = 0; i < network->n_tiles; i++) {
             const ls_simd_tile *tile = &network->tiles[i];
             REAL *chains = (REAL *)partial + i * tile_values;
-            if (tile->input_rows) {
+            if (tile->inputs) {
                 add_tile(false, tile, workspace, n_steps * n_parts, n_parts, begin == 0, left == n_steps,
                          chains, sums);
             } else {
@@ -294,7 +300,7 @@ static void gradient(const ls_simd_network *network, const void *parameters, con
         }
         packed += n_steps * (network->n_features + 1) * width;
     }
-    measures->loss_sum += fold_losses(losses, width);
+    measures->loss_sum += fold_losses(losses);
 }
 
 static void measure(const ls_simd_network *network, const void *parameters, const ls_simd_group *group,
@@ -308,7 +314,7 @@ static void measure(const ls_simd_network *network, const void *parameters, cons
         finish(network, packed, n_steps, group->width, workspace, false, losses, measures);
         packed += n_steps * (network->n_features + 1) * group->width;
     }
-    measures->loss_sum += fold_losses(losses, group->width);
+    measures->loss_sum += fold_losses(losses);
 }
 
 static void predict(const ls_simd_network *network, const void *parameters, const ls_simd_group *group,

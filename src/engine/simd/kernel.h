@@ -31,7 +31,8 @@ typedef struct ls_simd_layer {
 typedef struct ls_simd_tile {
     int64_t parameter; /* the first */
     int64_t input_row, delta_row;
-    const int32_t *input_rows, *delta_rows; /* of a narrow tile, otherwise NULL */
+    const int64_t *inputs,
+        *deltas; /* of a narrow tile, otherwise NULL: where the rows begin in the workspace, in values */
 } ls_simd_tile;
 
 typedef struct ls_simd_network {

@@ -21,9 +21,10 @@ enum {
 typedef struct simd_state {
     const ls_simd_kernel *kernel;
     ls_simd_network network;
-    int32_t *narrow_rows; /* of all narrow tiles */
+    int64_t *narrow_rows; /* of all narrow tiles */
     int64_t max_lanes;    /* of a group */
     int64_t shard_lanes;  /* L */
+    int shard_shift;      /* its logarithm */
     int64_t padded_parameters;
     char *workspace;
     char *partial;
@@ -90,18 +91,18 @@ static int64_t layer_parameters(const ls_simd_layer *layer)
 }
 
 /* Adds the narrow tiles of layers [l, end); rows is where their tables go. Returns the end of the tables. */
-static int32_t *add_narrow_tiles(simd_state *state, int64_t l, int64_t end, int32_t *rows)
+static int64_t *add_narrow_tiles(simd_state *state, int64_t l, int64_t end, int64_t *rows)
 {
     ls_simd_network *network = &state->network;
-    const int64_t lanes = state->kernel->lanes;
+    const int64_t lanes = state->kernel->lanes, stride = ls_simd_row_stride(state->max_lanes);
     int64_t parameter = network->layers[l].kernel, q = 0; /* q: place in the present layer */
     while (l < end) {
         network->tiles[network->n_tiles++] =
-            (ls_simd_tile){.parameter = parameter, .input_rows = rows, .delta_rows = rows + lanes};
+            (ls_simd_tile){.parameter = parameter, .inputs = rows, .deltas = rows + lanes};
         for (int64_t k = 0; k < lanes; k++) {
             const ls_simd_layer *layer = &network->layers[l];
-            rows[k] = (int32_t)(l < end ? input_row(layer, q / layer->units) : LS_SIMD_ROW_ONE);
-            rows[lanes + k] = (int32_t)(l < end ? layer->delta_row + q % layer->units : LS_SIMD_ROW_ONE);
+            rows[k] = stride * (l < end ? input_row(layer, q / layer->units) : LS_SIMD_ROW_ONE);
+            rows[lanes + k] = stride * (l < end ? layer->delta_row + q % layer->units : LS_SIMD_ROW_ONE);
             if (l < end && ++q == layer_parameters(layer)) {
                 l++;
                 q = 0;
@@ -144,7 +145,7 @@ static ls_status make_tiles(simd_state *state)
     LS_TRY(ls_alloc(&network->tiles, (size_t)(n_wide + n_narrow), sizeof *network->tiles, "engine"));
     LS_TRY(ls_alloc(&state->narrow_rows, (size_t)(2 * n_narrow * lanes) + 1, sizeof *state->narrow_rows,
                     "engine"));
-    int32_t *rows = state->narrow_rows;
+    int64_t *rows = state->narrow_rows;
     for (int64_t l = 0, end; l < network->n_layers; l = end) {
         for (end = l; end < network->n_layers && is_narrow(state, end);) end++;
         if (end > l) rows = add_narrow_tiles(state, l, end, rows);
@@ -188,6 +189,7 @@ static ls_status prepare(ls_engine *engine)
                        getenv("LOCKSTEP_SIMD"));
     state->max_lanes = model->dtype == LS_FLOAT32 ? LS_SIMD_LANES_FLOAT32 : LS_SIMD_LANES_FLOAT64;
     state->shard_lanes = choose_shard_lanes(engine->batch_size, engine->n_shards, state->max_lanes);
+    while (state->shard_lanes >> state->shard_shift > 1) state->shard_shift++;
     state->padded_parameters = model->n_parameters + state->kernel->lanes;
     LS_TRY(make_layers(state, model));
     LS_TRY(make_tiles(state));
@@ -228,14 +230,14 @@ typedef struct shard_group {
 
 static shard_group group_of(const simd_state *state, const int64_t *shard_rows, int64_t n_shards)
 {
-    const int64_t room = state->max_lanes / state->shard_lanes;
+    const int64_t room = state->max_lanes >> state->shard_shift;
     shard_group group = {.n_shards = n_shards < room ? n_shards : room};
     const int64_t lanes = group.n_shards * state->shard_lanes;
     group.width = lanes > state->kernel->lanes ? lanes : state->kernel->lanes;
-    for (int64_t s = 0; s < group.n_shards; s++) {
-        const int64_t steps = (shard_rows[s] + state->shard_lanes - 1) / state->shard_lanes;
-        if (steps > group.n_steps) group.n_steps = steps;
-    }
+    int64_t most_rows = 0;
+    for (int64_t s = 0; s < group.n_shards; s++)
+        if (shard_rows[s] > most_rows) most_rows = shard_rows[s];
+    group.n_steps = (most_rows + state->shard_lanes - 1) >> state->shard_shift;
     return group;
 }
 

@@ -101,6 +101,17 @@ static inline vec significand_of(vec v, vec *exponent)
     return FROM_BITS(BITS(add)(fraction, base));
 }
 
+/* to[i] += lane i. */
+static inline void add_to_doubles(double *to, vec v)
+{
+#if LS_SIMD_DOUBLE
+    store(to, load(to) + v);
+#else
+    _mm256_storeu_pd(to, _mm256_loadu_pd(to) + _mm256_cvtps_pd(_mm256_castps256_ps128(v)));
+    _mm256_storeu_pd(to + 4, _mm256_loadu_pd(to + 4) + _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1)));
+#endif
+}
+
 static inline vec add_blocks(vec a, vec b)
 {
     return OP(permute2f128)(a, b, 0x20) + OP(permute2f128)(a, b, 0x31);

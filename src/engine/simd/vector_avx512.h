@@ -99,6 +99,18 @@ static inline vec significand_of(vec v, vec *exponent)
     return FROM_BITS(BITS(add)(fraction, base));
 }
 
+/* to[i] += lane i. */
+static inline void add_to_doubles(double *to, vec v)
+{
+#if LS_SIMD_DOUBLE
+    store(to, load(to) + v);
+#else
+    const __m256 high = _mm512_extractf32x8_ps(v, 1);
+    _mm512_storeu_pd(to, _mm512_loadu_pd(to) + _mm512_cvtps_pd(_mm512_castps512_ps256(v)));
+    _mm512_storeu_pd(to + 8, _mm512_loadu_pd(to + 8) + _mm512_cvtps_pd(high));
+#endif
+}
+
 /* Lane i of the result is the sum of v[i]'s lanes along the pairwise-adjacent tree. */
 #if LS_SIMD_DOUBLE
 static inline vec add_pairs(vec a, vec b)

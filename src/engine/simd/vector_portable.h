@@ -99,6 +99,12 @@ static inline vec significand_of(vec v, vec *exponent)
     return (vec)((bits & ((((mask){0} + 1) << FRACTION_BITS) - 1)) + base);
 }
 
+/* to[i] += lane i. */
+static inline void add_to_doubles(double *to, vec v)
+{
+    for (int i = 0; i < VL; i++) to[i] += (double)v[i];
+}
+
 /* Lane i of the result is the sum of v[i]'s lanes along the pairwise-adjacent tree. */
 #if LS_SIMD_DOUBLE
 static inline vec fold(const vec v[VL])

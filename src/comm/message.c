@@ -1,5 +1,7 @@
 #include "comm/message.h"
 
+#include "base/wide.h"
+
 void ls_message_layout_init(ls_message_layout *layout, ls_dtype dtype, int64_t n_reals, int64_t n_doubles,
                             int64_t n_ints)
 {
@@ -12,7 +14,8 @@ void ls_message_layout_init(ls_message_layout *layout, ls_dtype dtype, int64_t n
     layout->size = layout->ints_at + (size_t)n_ints * sizeof(int64_t);
 }
 
-void ls_message_add_reals(const ls_message_layout *layout, int64_t n, void *sum, const void *a, const void *b)
+LS_WIDE void ls_message_add_reals(const ls_message_layout *layout, int64_t n, void *sum, const void *a,
+                                  const void *b)
 {
     if (layout->dtype == LS_FLOAT32) {
         float *to = sum;

@@ -1,14 +1,18 @@
 #include "train/optimizer.h"
 
-void ls_sgd_step(ls_model *model, const void *gradient_sum, int64_t n_samples, double learning_rate)
+#include "base/wide.h"
+
+/* One factor for all: a division by a number of samples that is a power of two would give the same bits, more
+ * slowly. */
+LS_WIDE void ls_sgd_step(ls_model *model, const void *gradient_sum, int64_t n_samples, double learning_rate)
 {
     if (model->dtype == LS_FLOAT32) {
-        float *w = model->parameters;
-        const float *sum = gradient_sum, n = (float)n_samples, rate = (float)learning_rate;
-        for (int64_t i = 0; i < model->n_parameters; i++) w[i] -= rate * (sum[i] / n);
+        float *restrict w = model->parameters;
+        const float *restrict sum = gradient_sum, factor = (float)learning_rate / (float)n_samples;
+        for (int64_t i = 0; i < model->n_parameters; i++) w[i] -= factor * sum[i];
     } else {
-        double *w = model->parameters;
-        const double *sum = gradient_sum, n = (double)n_samples;
-        for (int64_t i = 0; i < model->n_parameters; i++) w[i] -= learning_rate * (sum[i] / n);
+        double *restrict w = model->parameters;
+        const double *restrict sum = gradient_sum, factor = learning_rate / (double)n_samples;
+        for (int64_t i = 0; i < model->n_parameters; i++) w[i] -= factor * sum[i];
     }
 }

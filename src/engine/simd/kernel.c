@@ -29,6 +29,7 @@ enum { BLOCK_ROWS = 4 };
 #else
 enum { BLOCK_ROWS = 2 };
 #endif
+enum { SINGLE_ROWS = 8 }; /* with one vector of samples: enough sums to hide the latency of an addition */
 enum { MAX_PARTS = MAX_LANES / VL, ROW_STRIDE = (LS_SIMD_STEPS + 1) * MAX_LANES };
 #define CHAINS (VL < 4 ? VL : 4) /* of a narrow tile at a time */
 
@@ -85,7 +86,7 @@ ALWAYS_INLINE vec derivative(ls_activation activation, vec a)
 ALWAYS_INLINE void forward_block(int n_j, int n_v, const ls_simd_layer *layer, const REAL *parameters,
                                  REAL *in, REAL *out, int64_t j, bool is_last)
 {
-    vec sums[BLOCK_ROWS * 4];
+    vec sums[BLOCK_ROWS * 4 > SINGLE_ROWS ? BLOCK_ROWS * 4 : SINGLE_ROWS];
     for (int u = 0; u < n_j; u++)
         for (int v = 0; v < n_v; v++) sums[u * n_v + v] = all(parameters[layer->bias + j + u]);
     add_products(n_j, n_v, in, layer->n_inputs, parameters + layer->kernel + j, layer->units, 1, sums);
@@ -99,7 +100,7 @@ ALWAYS_INLINE void forward_block(int n_j, int n_v, const ls_simd_layer *layer, c
 ALWAYS_INLINE void backward_block(int n_j, int n_v, const ls_simd_layer *layer, const REAL *parameters,
                                   REAL *deltas, REAL *below, REAL *outputs, int64_t j)
 {
-    vec sums[BLOCK_ROWS * 4];
+    vec sums[BLOCK_ROWS * 4 > SINGLE_ROWS ? BLOCK_ROWS * 4 : SINGLE_ROWS];
     for (int u = 0; u < n_j * n_v; u++) sums[u] = all(0);
     add_products(n_j, n_v, deltas, layer->units, parameters + layer->kernel + j * layer->units, 1,
                  layer->units, sums);
@@ -113,28 +114,26 @@ ALWAYS_INLINE void backward_block(int n_j, int n_v, const ls_simd_layer *layer, 
 ALWAYS_INLINE void forward_vectors(int n_v, const ls_simd_layer *layer, const REAL *parameters, REAL *in,
                                    REAL *out, bool is_last)
 {
+    const int rows = n_v == 1 ? SINGLE_ROWS : BLOCK_ROWS;
     int64_t j = 0;
-    for (; j + BLOCK_ROWS <= layer->units; j += BLOCK_ROWS)
-        forward_block(BLOCK_ROWS, n_v, layer, parameters, in, out + j * ROW_STRIDE, j, is_last);
-    if (BLOCK_ROWS > 2 && j + 2 <= layer->units) {
+    for (; j + rows <= layer->units; j += rows)
+        forward_block(rows, n_v, layer, parameters, in, out + j * ROW_STRIDE, j, is_last);
+    for (; j + 2 <= layer->units; j += 2)
         forward_block(2, n_v, layer, parameters, in, out + j * ROW_STRIDE, j, is_last);
-        j += 2;
-    }
     if (j < layer->units) forward_block(1, n_v, layer, parameters, in, out + j * ROW_STRIDE, j, is_last);
 }
 
 ALWAYS_INLINE void backward_vectors(int n_v, const ls_simd_layer *layer, const REAL *parameters, REAL *deltas,
                                     REAL *below, REAL *outputs)
 {
+    const int rows = n_v == 1 ? SINGLE_ROWS : BLOCK_ROWS;
     int64_t j = 0;
-    for (; j + BLOCK_ROWS <= layer->n_inputs; j += BLOCK_ROWS)
-        backward_block(BLOCK_ROWS, n_v, layer, parameters, deltas, below + j * ROW_STRIDE,
-                       outputs + j * ROW_STRIDE, j);
-    if (BLOCK_ROWS > 2 && j + 2 <= layer->n_inputs) {
+    for (; j + rows <= layer->n_inputs; j += rows)
+        backward_block(rows, n_v, layer, parameters, deltas, below + j * ROW_STRIDE, outputs + j * ROW_STRIDE,
+                       j);
+    for (; j + 2 <= layer->n_inputs; j += 2)
         backward_block(2, n_v, layer, parameters, deltas, below + j * ROW_STRIDE, outputs + j * ROW_STRIDE,
                        j);
-        j += 2;
-    }
     if (j < layer->n_inputs)
         backward_block(1, n_v, layer, parameters, deltas, below + j * ROW_STRIDE, outputs + j * ROW_STRIDE,
                        j);
@@ -274,6 +273,63 @@ ALWAYS_INLINE void add_tile(bool wide, const ls_simd_tile *tile, REAL *workspace
     store(sums + tile->parameter, folded[0]);
 }
 
+/* n vectors, a power of two, along the pairwise-adjacent tree. */
+ALWAYS_INLINE vec add_tree(int n, const vec *v)
+{
+    if (n == 1) return v[0];
+    if (n == 2) return v[0] + v[1];
+    const vec left = (v[0] + v[1]) + (v[2] + v[3]);
+    if (n == 4) return left;
+    const vec half = left + ((v[4] + v[5]) + (v[6] + v[7]));
+    if (n == 8) return half;
+    return half + (((v[8] + v[9]) + (v[10] + v[11])) + ((v[12] + v[13]) + (v[14] + v[15])));
+}
+
+/* The gradient of a wide layer's VL units from j on, where every lane has one sample at most: with vectors
+ * across units there is nothing to fold, for the tree adds whole vectors. */
+ALWAYS_INLINE void add_one_sample(int n_lanes, const ls_simd_layer *layer, const REAL *workspace, int64_t j,
+                                  REAL *sums)
+{
+    REAL by_lane[MAX_LANES][VL];
+    vec deltas[16];
+    const REAL *delta = workspace + (layer->delta_row + j) * ROW_STRIDE;
+    for (int k = 0; k < VL; k++)
+        for (int lane = 0; lane < n_lanes; lane++) by_lane[lane][k] = delta[k * ROW_STRIDE + lane];
+    for (int lane = 0; lane < n_lanes; lane++) deltas[lane] = load(by_lane[lane]);
+    REAL *to = sums + layer->kernel + j;
+    for (int64_t i = 0; i <= layer->n_inputs; i++, to += layer->units) {
+        const REAL *in =
+            workspace + (i < layer->n_inputs ? layer->input_row + i : LS_SIMD_ROW_ONE) * ROW_STRIDE;
+        vec products[16];
+        for (int lane = 0; lane < n_lanes; lane++) products[lane] = all(in[lane]) * deltas[lane];
+        store(to, add_tree(n_lanes, products));
+    }
+}
+
+static void add_one_step(const ls_simd_network *network, int64_t lanes, const REAL *workspace, REAL *sums)
+{
+    for (int64_t l = 0; l < network->n_layers; l++) {
+        const ls_simd_layer *layer = &network->layers[l];
+        if (layer->units < VL) continue;
+        for (int64_t j = 0; j < layer->units; j += VL) {
+            const int64_t first = j + VL <= layer->units ? j : layer->units - VL;
+            /* A number that the compiler knows keeps the products in registers. */
+            switch (lanes) {
+#define CASE(n)                                                                                              \
+    case n:                                                                                                  \
+        add_one_sample(n, layer, workspace, first, sums);                                                    \
+        break;
+                CASE(1)
+                CASE(2) CASE(4) CASE(8)
+#if !LS_SIMD_DOUBLE
+                    CASE(16)
+#endif
+#undef CASE
+            }
+        }
+    }
+}
+
 static void gradient(const ls_simd_network *network, const void *parameters, const ls_simd_group *group,
                      void *workspace_memory, void *partial, void *sums, ls_simd_measures *measures)
 {
@@ -287,7 +343,8 @@ static void gradient(const ls_simd_network *network, const void *parameters, con
         finish(network, packed, n_steps, width, workspace, true, losses, measures);
         for (int64_t l = network->n_layers - 1; l > 0; l--)
             backward_layer(&network->layers[l], parameters, workspace, n_steps * n_parts);
-        for (int64_t i = 0; i < network->n_tiles; i++) {
+        const int64_t n_tiles = group->n_steps == 1 ? network->n_narrow_tiles : network->n_tiles;
+        for (int64_t i = 0; i < n_tiles; i++) {
             const ls_simd_tile *tile = &network->tiles[i];
             REAL *chains = (REAL *)partial + i * tile_values;
             if (tile->inputs) {
@@ -300,6 +357,7 @@ static void gradient(const ls_simd_network *network, const void *parameters, con
         }
         packed += n_steps * (network->n_features + 1) * width;
     }
+    if (group->n_steps == 1) add_one_step(network, group->lanes, workspace, sums);
     measures->loss_sum += fold_losses(losses);
 }
 

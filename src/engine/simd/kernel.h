@@ -37,6 +37,7 @@ typedef struct ls_simd_tile {
 
 typedef struct ls_simd_network {
     int64_t n_features, n_layers, n_tiles, n_rows;
+    int64_t n_narrow_tiles; /* come first */
     ls_simd_layer *layers;
     ls_simd_tile *tiles;
 } ls_simd_network;
@@ -61,6 +62,7 @@ typedef struct ls_simd_measures {
 typedef struct ls_simd_group {
     const void *packed;
     int64_t n_steps, width;
+    int64_t lanes; /* of width that shards have */
 } ls_simd_group;
 
 typedef struct ls_simd_kernel {

@@ -151,6 +151,7 @@ static ls_status make_tiles(simd_state *state)
         if (end > l) rows = add_narrow_tiles(state, l, end, rows);
         if (end == l) end++;
     }
+    network->n_narrow_tiles = network->n_tiles;
     for (int64_t l = 0; l < network->n_layers; l++)
         if (!is_narrow(state, l)) add_wide_tiles(state, &network->layers[l]);
     return LS_OK;
@@ -225,15 +226,15 @@ static ls_status simd_create(ls_engine *engine)
 
 typedef struct shard_group {
     int64_t n_shards; /* side by side */
-    int64_t width, n_steps;
+    int64_t lanes, width, n_steps;
 } shard_group;
 
 static shard_group group_of(const simd_state *state, const int64_t *shard_rows, int64_t n_shards)
 {
     const int64_t room = state->max_lanes >> state->shard_shift;
     shard_group group = {.n_shards = n_shards < room ? n_shards : room};
-    const int64_t lanes = group.n_shards * state->shard_lanes;
-    group.width = lanes > state->kernel->lanes ? lanes : state->kernel->lanes;
+    group.lanes = group.n_shards * state->shard_lanes;
+    group.width = group.lanes > state->kernel->lanes ? group.lanes : state->kernel->lanes;
     int64_t most_rows = 0;
     for (int64_t s = 0; s < group.n_shards; s++)
         if (shard_rows[s] > most_rows) most_rows = shard_rows[s];
@@ -311,7 +312,8 @@ static void simd_gradient(ls_engine *engine, const void *packed, const int64_t *
     int level = 0; /* sums that wait */
     for (int64_t s = 0, done = 1; s < n_shards; done++) {
         const shard_group shards = group_of(state, shard_rows + s, n_shards - s);
-        const ls_simd_group group = {.packed = at, .n_steps = shards.n_steps, .width = shards.width};
+        const ls_simd_group group = {
+            .packed = at, .n_steps = shards.n_steps, .width = shards.width, .lanes = shards.lanes};
         char *sums = state->sums + (size_t)(level * state->padded_parameters) * size;
         state->measures[level] = (ls_simd_measures){0};
         if (group.n_steps == 0) memset(sums, 0, (size_t)state->padded_parameters * size);

@@ -82,14 +82,16 @@ ALWAYS_INLINE vec derivative(ls_activation activation, vec a)
     return all(1);
 }
 
-/* Outputs of n_j units from unit j on, for n_v vectors of samples. is_last leaves the logit itself. */
+/* Outputs of n_j units from unit j on, for n_v vectors of samples. Their weights follow one another, those of
+ * the next input `step` later. is_last leaves the logit itself. */
 ALWAYS_INLINE void forward_block(int n_j, int n_v, const ls_simd_layer *layer, const REAL *parameters,
-                                 REAL *in, REAL *out, int64_t j, bool is_last)
+                                 const REAL *weights, int64_t step, REAL *in, REAL *out, int64_t j,
+                                 bool is_last)
 {
     vec sums[BLOCK_ROWS * 4 > SINGLE_ROWS ? BLOCK_ROWS * 4 : SINGLE_ROWS];
     for (int u = 0; u < n_j; u++)
         for (int v = 0; v < n_v; v++) sums[u * n_v + v] = all(parameters[layer->bias + j + u]);
-    add_products(n_j, n_v, in, layer->n_inputs, parameters + layer->kernel + j, layer->units, 1, sums);
+    add_products(n_j, n_v, in, layer->n_inputs, weights, step, 1, sums);
     for (int u = 0; u < n_j; u++)
         for (int v = 0; v < n_v; v++)
             store(out + u * ROW_STRIDE + v * VL,
@@ -111,16 +113,28 @@ ALWAYS_INLINE void backward_block(int n_j, int n_v, const ls_simd_layer *layer, 
                       derivative(layer[-1].activation, load(outputs + u * ROW_STRIDE + v * VL)));
 }
 
-ALWAYS_INLINE void forward_vectors(int n_v, const ls_simd_layer *layer, const REAL *parameters, REAL *in,
-                                   REAL *out, bool is_last)
+/* columns are the layer's weights as ls_simd_kernel.arrange leaves them, or NULL. */
+ALWAYS_INLINE void forward_vectors(int n_v, const ls_simd_layer *layer, const REAL *parameters,
+                                   const REAL *columns, REAL *in, REAL *out, bool is_last)
 {
     const int rows = n_v == 1 ? SINGLE_ROWS : BLOCK_ROWS;
+    const REAL *weights = parameters + layer->kernel;
     int64_t j = 0;
-    for (; j + rows <= layer->units; j += rows)
-        forward_block(rows, n_v, layer, parameters, in, out + j * ROW_STRIDE, j, is_last);
+    if (columns && rows == BLOCK_ROWS) {
+        for (; j + rows <= layer->units; j += rows)
+            forward_block(rows, n_v, layer, parameters, columns + j * layer->n_inputs, rows, in,
+                          out + j * ROW_STRIDE, j, is_last);
+    } else {
+        for (; j + rows <= layer->units; j += rows)
+            forward_block(rows, n_v, layer, parameters, weights + j, layer->units, in, out + j * ROW_STRIDE,
+                          j, is_last);
+    }
     for (; j + 2 <= layer->units; j += 2)
-        forward_block(2, n_v, layer, parameters, in, out + j * ROW_STRIDE, j, is_last);
-    if (j < layer->units) forward_block(1, n_v, layer, parameters, in, out + j * ROW_STRIDE, j, is_last);
+        forward_block(2, n_v, layer, parameters, weights + j, layer->units, in, out + j * ROW_STRIDE, j,
+                      is_last);
+    if (j < layer->units)
+        forward_block(1, n_v, layer, parameters, weights + j, layer->units, in, out + j * ROW_STRIDE, j,
+                      is_last);
 }
 
 ALWAYS_INLINE void backward_vectors(int n_v, const ls_simd_layer *layer, const REAL *parameters, REAL *deltas,
@@ -139,17 +153,18 @@ ALWAYS_INLINE void backward_vectors(int n_v, const ls_simd_layer *layer, const R
                        j);
 }
 
-static void forward_layer(const ls_simd_layer *layer, const REAL *parameters, REAL *workspace, int64_t n_v,
-                          bool is_last)
+static void forward_layer(const ls_simd_layer *layer, const REAL *parameters, const REAL *columns,
+                          REAL *workspace, int64_t n_v, bool is_last)
 {
     REAL *in = row_at(workspace, layer->input_row), *out = row_at(workspace, layer->output_row);
     int64_t v = 0;
-    for (; v + 4 <= n_v; v += 4) forward_vectors(4, layer, parameters, in + v * VL, out + v * VL, is_last);
+    for (; v + 4 <= n_v; v += 4)
+        forward_vectors(4, layer, parameters, columns, in + v * VL, out + v * VL, is_last);
     if (v + 2 <= n_v) {
-        forward_vectors(2, layer, parameters, in + v * VL, out + v * VL, is_last);
+        forward_vectors(2, layer, parameters, columns, in + v * VL, out + v * VL, is_last);
         v += 2;
     }
-    if (v < n_v) forward_vectors(1, layer, parameters, in + v * VL, out + v * VL, is_last);
+    if (v < n_v) forward_vectors(1, layer, parameters, columns, in + v * VL, out + v * VL, is_last);
 }
 
 /* From the derivatives of this layer to those of the layer below. */
@@ -167,6 +182,27 @@ static void backward_layer(const ls_simd_layer *layer, const REAL *parameters, R
     if (v < n_v) backward_vectors(1, layer, parameters, deltas + v * VL, below + v * VL, outputs + v * VL);
 }
 
+static const REAL *columns_of(const ls_simd_network *network, int64_t l)
+{
+    return network->columns && network->layers[l].has_columns
+               ? (const REAL *)network->columns + network->layers[l].kernel
+               : NULL;
+}
+
+static void arrange(const ls_simd_network *network, const void *parameters, void *columns)
+{
+    for (int64_t l = 0; l < network->n_layers; l++) {
+        const ls_simd_layer *layer = &network->layers[l];
+        const REAL *from = (const REAL *)parameters + layer->kernel;
+        REAL *to = (REAL *)columns + layer->kernel;
+        if (!layer->has_columns) continue;
+        for (int64_t i = 0; i < layer->n_inputs; i++)
+            for (int64_t j = 0; j + BLOCK_ROWS <= layer->units; j += BLOCK_ROWS)
+                for (int u = 0; u < BLOCK_ROWS; u++)
+                    to[(j * layer->n_inputs) + i * BLOCK_ROWS + u] = from[i * layer->units + j + u];
+    }
+}
+
 /* Copies the features of some steps into the workspace and computes all layers; the last one's row holds
  * logits afterwards. */
 ALWAYS_INLINE void forward(const ls_simd_network *network, const REAL *parameters, const REAL *packed,
@@ -178,7 +214,8 @@ ALWAYS_INLINE void forward(const ls_simd_network *network, const REAL *parameter
             for (int64_t lane = 0; lane < width; lane += VL)
                 store(row_at(workspace, LS_SIMD_ROW_FEATURES + i) + step * width + lane, load(packed + lane));
     for (int64_t l = 0; l < network->n_layers; l++)
-        forward_layer(&network->layers[l], parameters, workspace, n_v, l == network->n_layers - 1);
+        forward_layer(&network->layers[l], parameters, columns_of(network, l), workspace, n_v,
+                      l == network->n_layers - 1);
 }
 
 /* From the logits: measures, and (for the gradient) the derivative of the cross-entropy by them, p - y. The
@@ -320,7 +357,9 @@ static void add_one_step(const ls_simd_network *network, int64_t lanes, const RE
         add_one_sample(n, layer, workspace, first, sums);                                                    \
         break;
                 CASE(1)
-                CASE(2) CASE(4) CASE(8)
+                CASE(2)
+                CASE(4)
+                CASE(8)
 #if !LS_SIMD_DOUBLE
                     CASE(16)
 #endif
@@ -409,6 +448,7 @@ extern const ls_simd_kernel LS_SIMD_SYMBOL;
 const ls_simd_kernel LS_SIMD_SYMBOL = {
     .name = LS_SIMD_ISA,
     .lanes = VL,
+    .arrange = arrange,
     .gradient = gradient,
     .measure = measure,
     .predict = predict,

@@ -23,6 +23,7 @@ typedef struct ls_simd_layer {
     ls_activation activation;
     int64_t kernel, bias; /* offsets of the parameters */
     int64_t input_row, output_row, delta_row;
+    bool has_columns; /* wide enough that arranging its weights pays */
 } ls_simd_layer;
 
 /* As many parameters as a vector has lanes, whose gradients are summed together. A wide tile is part of one
@@ -38,6 +39,7 @@ typedef struct ls_simd_tile {
 typedef struct ls_simd_network {
     int64_t n_features, n_layers, n_tiles, n_rows;
     int64_t n_narrow_tiles; /* come first */
+    const void *columns;    /* the parameters as arrange leaves them, or NULL */
     ls_simd_layer *layers;
     ls_simd_tile *tiles;
 } ls_simd_network;
@@ -68,6 +70,10 @@ typedef struct ls_simd_group {
 typedef struct ls_simd_kernel {
     const char *name; /* of the instruction set */
     int lanes;        /* of a hardware vector */
+    /* Copies the weights of layers that have columns so that forward reads them one after the other: for the
+     * columns of a wide kernel lie pages apart. columns has as many values as parameters. Worth it for more
+     * than a few vectors of samples. */
+    void (*arrange)(const ls_simd_network *network, const void *parameters, void *columns);
     /* Sums over the group's samples: the gradient to sums (room for a vector beyond the last parameter), the
      * rest added to *measures. workspace has n_rows rows, partial n_tiles * width vectors. */
     void (*gradient)(const ls_simd_network *network, const void *parameters, const ls_simd_group *group,

@@ -32,6 +32,10 @@ enum { BLOCK_ROWS = 2 };
 enum { SINGLE_ROWS = 8 }; /* with one vector of samples: enough sums to hide the latency of an addition */
 enum { MAX_PARTS = MAX_LANES / VL, ROW_STRIDE = (LS_SIMD_STEPS + 1) * MAX_LANES };
 #define CHAINS (VL < 4 ? VL : 4) /* of a narrow tile at a time */
+/* A wide tile: N_I rows of inputs by N_J rows of derivatives, VL chains in all. */
+#define N_J    (VL < 4 ? VL : 4)
+#define N_I    (VL / N_J)
+#define SQUARE 16
 
 ALWAYS_INLINE REAL *row_at(REAL *workspace, int64_t row)
 {
@@ -82,104 +86,128 @@ ALWAYS_INLINE vec derivative(ls_activation activation, vec a)
     return all(1);
 }
 
-/* Outputs of n_j units from unit j on, for n_v vectors of samples. Their weights follow one another, those of
- * the next input `step` later. is_last leaves the logit itself. */
-ALWAYS_INLINE void forward_block(int n_j, int n_v, const ls_simd_layer *layer, const REAL *parameters,
-                                 const REAL *weights, int64_t step, REAL *in, REAL *out, int64_t j,
-                                 bool is_last)
+/* Sums over the rows of one layer for the rows of another: outputs from inputs, or derivatives from those of
+ * the layer above. Row j of out is the sum over i of row i of in times w[i * step_in + j * step_out]. */
+typedef struct dense {
+    const REAL *in;
+    int64_t n_in;
+    const REAL *w;
+    int64_t step_in, step_out;
+    const REAL *columns; /* w by blocks of rows of out, or NULL */
+    REAL *out;
+    int64_t n_out;
+    const REAL *bias;         /* of the rows of out, forward */
+    ls_activation activation; /* of the rows of out */
+    const REAL *values;       /* outputs of the layer whose derivatives are summed, backward */
+} dense;
+
+/* Part of a sum's terms, few enough that their rows stay in the nearest cache. */
+typedef struct terms {
+    int64_t begin, end;
+    bool first, last;
+} terms;
+
+enum { MAX_TERMS = 160 };
+
+/* n_j rows of out from row j on, for n_v vectors from value `at` on. */
+ALWAYS_INLINE void dense_block(int n_j, int n_v, bool backward, const dense *d, const REAL *w,
+                               int64_t step_in, int64_t step_out, int64_t j, int64_t at, terms part)
 {
     vec sums[BLOCK_ROWS * 4 > SINGLE_ROWS ? BLOCK_ROWS * 4 : SINGLE_ROWS];
-    for (int u = 0; u < n_j; u++)
-        for (int v = 0; v < n_v; v++) sums[u * n_v + v] = all(parameters[layer->bias + j + u]);
-    add_products(n_j, n_v, in, layer->n_inputs, weights, step, 1, sums);
+    REAL *out = d->out + j * ROW_STRIDE + at;
     for (int u = 0; u < n_j; u++)
         for (int v = 0; v < n_v; v++)
-            store(out + u * ROW_STRIDE + v * VL,
-                  is_last ? sums[u * n_v + v] : activate(layer->activation, sums[u * n_v + v]));
-}
-
-/* Derivatives by the input sums of the layer below, for its n_j units from j on. */
-ALWAYS_INLINE void backward_block(int n_j, int n_v, const ls_simd_layer *layer, const REAL *parameters,
-                                  REAL *deltas, REAL *below, REAL *outputs, int64_t j)
-{
-    vec sums[BLOCK_ROWS * 4 > SINGLE_ROWS ? BLOCK_ROWS * 4 : SINGLE_ROWS];
-    for (int u = 0; u < n_j * n_v; u++) sums[u] = all(0);
-    add_products(n_j, n_v, deltas, layer->units, parameters + layer->kernel + j * layer->units, 1,
-                 layer->units, sums);
+            sums[u * n_v + v] = !part.first ? load(out + u * ROW_STRIDE + v * VL)
+                                : backward  ? all(0)
+                                            : all(d->bias[j + u]);
+    add_products(n_j, n_v, d->in + part.begin * ROW_STRIDE + at, part.end - part.begin,
+                 w + part.begin * step_in, step_in, step_out, sums);
     for (int u = 0; u < n_j; u++)
-        for (int v = 0; v < n_v; v++)
-            store(below + u * ROW_STRIDE + v * VL,
-                  sums[u * n_v + v] *
-                      derivative(layer[-1].activation, load(outputs + u * ROW_STRIDE + v * VL)));
+        for (int v = 0; v < n_v; v++) {
+            vec sum = sums[u * n_v + v];
+            const int64_t place = u * ROW_STRIDE + v * VL;
+            if (part.last && backward) {
+                sum = sum * derivative(d->activation, load(d->values + j * ROW_STRIDE + at + place));
+            } else if (part.last) {
+                sum = activate(d->activation, sum);
+            }
+            store(out + place, sum);
+        }
 }
 
-/* columns are the layer's weights as ls_simd_kernel.arrange leaves them, or NULL. */
-ALWAYS_INLINE void forward_vectors(int n_v, const ls_simd_layer *layer, const REAL *parameters,
-                                   const REAL *columns, REAL *in, REAL *out, bool is_last)
+ALWAYS_INLINE void dense_vectors(int n_v, bool backward, const dense *d, int64_t at, terms part)
 {
     const int rows = n_v == 1 ? SINGLE_ROWS : BLOCK_ROWS;
-    const REAL *weights = parameters + layer->kernel;
     int64_t j = 0;
-    if (columns && rows == BLOCK_ROWS) {
-        for (; j + rows <= layer->units; j += rows)
-            forward_block(rows, n_v, layer, parameters, columns + j * layer->n_inputs, rows, in,
-                          out + j * ROW_STRIDE, j, is_last);
+    if (d->columns && rows == BLOCK_ROWS) {
+        for (; j + rows <= d->n_out; j += rows)
+            dense_block(rows, n_v, backward, d, d->columns + j * d->n_in, rows, 1, j, at, part);
     } else {
-        for (; j + rows <= layer->units; j += rows)
-            forward_block(rows, n_v, layer, parameters, weights + j, layer->units, in, out + j * ROW_STRIDE,
-                          j, is_last);
+        for (; j + rows <= d->n_out; j += rows)
+            dense_block(rows, n_v, backward, d, d->w + j * d->step_out, d->step_in, d->step_out, j, at, part);
     }
-    for (; j + 2 <= layer->units; j += 2)
-        forward_block(2, n_v, layer, parameters, weights + j, layer->units, in, out + j * ROW_STRIDE, j,
-                      is_last);
-    if (j < layer->units)
-        forward_block(1, n_v, layer, parameters, weights + j, layer->units, in, out + j * ROW_STRIDE, j,
-                      is_last);
+    for (; j + 2 <= d->n_out; j += 2)
+        dense_block(2, n_v, backward, d, d->w + j * d->step_out, d->step_in, d->step_out, j, at, part);
+    if (j < d->n_out)
+        dense_block(1, n_v, backward, d, d->w + j * d->step_out, d->step_in, d->step_out, j, at, part);
 }
 
-ALWAYS_INLINE void backward_vectors(int n_v, const ls_simd_layer *layer, const REAL *parameters, REAL *deltas,
-                                    REAL *below, REAL *outputs)
+ALWAYS_INLINE void dense_part(bool backward, const dense *d, int64_t n_v, terms part)
 {
-    const int rows = n_v == 1 ? SINGLE_ROWS : BLOCK_ROWS;
-    int64_t j = 0;
-    for (; j + rows <= layer->n_inputs; j += rows)
-        backward_block(rows, n_v, layer, parameters, deltas, below + j * ROW_STRIDE, outputs + j * ROW_STRIDE,
-                       j);
-    for (; j + 2 <= layer->n_inputs; j += 2)
-        backward_block(2, n_v, layer, parameters, deltas, below + j * ROW_STRIDE, outputs + j * ROW_STRIDE,
-                       j);
-    if (j < layer->n_inputs)
-        backward_block(1, n_v, layer, parameters, deltas, below + j * ROW_STRIDE, outputs + j * ROW_STRIDE,
-                       j);
+    int64_t v = 0;
+    for (; v + 4 <= n_v; v += 4) dense_vectors(4, backward, d, v * VL, part);
+    if (v + 2 <= n_v) {
+        dense_vectors(2, backward, d, v * VL, part);
+        v += 2;
+    }
+    if (v < n_v) dense_vectors(1, backward, d, v * VL, part);
 }
 
+/* Many terms are added a part at a time, over all samples: so a part of the weights is read once from afar.
+ */
+ALWAYS_INLINE void compute_dense(bool backward, const dense *d, int64_t n_v)
+{
+    if (d->n_in <= MAX_TERMS) {
+        dense_part(backward, d, n_v, (terms){0, d->n_in, true, true});
+        return;
+    }
+    const int64_t n_parts = (d->n_in - 1) / MAX_TERMS + 1, n_terms = (d->n_in - 1) / n_parts + 1;
+    for (int64_t begin = 0; begin < d->n_in; begin += n_terms) {
+        const int64_t end = begin + n_terms < d->n_in ? begin + n_terms : d->n_in;
+        dense_part(backward, d, n_v, (terms){begin, end, begin == 0, end == d->n_in});
+    }
+}
+
+/* Outputs of a layer; of the last one the logits. */
 static void forward_layer(const ls_simd_layer *layer, const REAL *parameters, const REAL *columns,
                           REAL *workspace, int64_t n_v, bool is_last)
 {
-    REAL *in = row_at(workspace, layer->input_row), *out = row_at(workspace, layer->output_row);
-    int64_t v = 0;
-    for (; v + 4 <= n_v; v += 4)
-        forward_vectors(4, layer, parameters, columns, in + v * VL, out + v * VL, is_last);
-    if (v + 2 <= n_v) {
-        forward_vectors(2, layer, parameters, columns, in + v * VL, out + v * VL, is_last);
-        v += 2;
-    }
-    if (v < n_v) forward_vectors(1, layer, parameters, columns, in + v * VL, out + v * VL, is_last);
+    const dense d = {.in = row_at(workspace, layer->input_row),
+                     .n_in = layer->n_inputs,
+                     .w = parameters + layer->kernel,
+                     .step_in = layer->units,
+                     .step_out = 1,
+                     .columns = columns,
+                     .out = row_at(workspace, layer->output_row),
+                     .n_out = layer->units,
+                     .bias = parameters + layer->bias,
+                     .activation = is_last ? LS_LINEAR : layer->activation};
+    compute_dense(false, &d, n_v);
 }
 
 /* From the derivatives of this layer to those of the layer below. */
 static void backward_layer(const ls_simd_layer *layer, const REAL *parameters, REAL *workspace, int64_t n_v)
 {
-    REAL *deltas = row_at(workspace, layer->delta_row), *below = row_at(workspace, layer[-1].delta_row),
-         *outputs = row_at(workspace, layer[-1].output_row);
-    int64_t v = 0;
-    for (; v + 4 <= n_v; v += 4)
-        backward_vectors(4, layer, parameters, deltas + v * VL, below + v * VL, outputs + v * VL);
-    if (v + 2 <= n_v) {
-        backward_vectors(2, layer, parameters, deltas + v * VL, below + v * VL, outputs + v * VL);
-        v += 2;
-    }
-    if (v < n_v) backward_vectors(1, layer, parameters, deltas + v * VL, below + v * VL, outputs + v * VL);
+    const dense d = {.in = row_at(workspace, layer->delta_row),
+                     .n_in = layer->units,
+                     .w = parameters + layer->kernel,
+                     .step_in = 1,
+                     .step_out = layer->units,
+                     .out = row_at(workspace, layer[-1].delta_row),
+                     .n_out = layer->n_inputs,
+                     .activation = layer[-1].activation,
+                     .values = row_at(workspace, layer[-1].output_row)};
+    compute_dense(true, &d, n_v);
 }
 
 static const REAL *columns_of(const ls_simd_network *network, int64_t l)
@@ -259,28 +287,33 @@ static double fold_losses(double losses[MAX_LANES])
     return losses[0];
 }
 
-/* One tile's chains of products over a chunk. The first chunk begins them, the last one folds them. */
-ALWAYS_INLINE void add_tile(bool wide, const ls_simd_tile *tile, REAL *workspace, int64_t n_v,
-                            int64_t n_parts, bool first, bool is_last, REAL *partial, REAL *sums)
+/* The sum over the parts of a group's lanes, each folded. */
+ALWAYS_INLINE vec add_parts(vec folded[MAX_PARTS], int64_t n_parts)
+{
+    for (int64_t distance = 1; distance < n_parts; distance *= 2)
+        for (int64_t part = 0; part < n_parts; part += 2 * distance)
+            folded[part] = folded[part] + folded[part + distance];
+    return folded[0];
+}
+
+/* The first n of the values to sums, or added to them. */
+ALWAYS_INLINE void take(REAL *sums, const REAL *values, int64_t n, bool first)
+{
+    for (int64_t i = 0; i < n; i++) sums[i] = first ? values[i] : sums[i] + values[i];
+}
+
+/* A narrow tile's products over a chunk. */
+static void add_narrow_tile(const ls_simd_tile *tile, const REAL *workspace, int64_t n_v, int64_t n_parts,
+                            bool first, REAL *sums)
 {
     vec folded[MAX_PARTS];
-    for (int64_t part = 0; part < n_parts; part++) {
+    int64_t part = 0;
+    do {
         vec chains[VL];
-        if (!wide && n_v == n_parts && first && is_last) {
+        if (n_v == n_parts) {
             for (int k = 0; k < VL; k++)
                 chains[k] = load(workspace + tile->inputs[k] + part * VL) *
                             load(workspace + tile->deltas[k] + part * VL);
-            folded[part] = fold(chains);
-            continue;
-        }
-        for (int k = 0; k < VL; k++) chains[k] = first ? all(0) : load(partial + (part * VL + k) * VL);
-        if (wide) {
-            const REAL *in = row_at(workspace, tile->input_row), *delta = row_at(workspace, tile->delta_row);
-            for (int64_t v = part; v < n_v; v += n_parts) {
-                const vec x = load(in + v * VL);
-                for (int k = 0; k < VL; k++)
-                    chains[k] = fma_(x, load(delta + k * ROW_STRIDE + v * VL), chains[k]);
-            }
         } else {
             /* Few at a time: each has two rows of its own to read. */
             for (int begin = 0; begin < VL; begin += CHAINS) {
@@ -289,7 +322,7 @@ ALWAYS_INLINE void add_tile(bool wide, const ls_simd_tile *tile, REAL *workspace
                 for (int k = 0; k < CHAINS; k++) {
                     in[k] = workspace + tile->inputs[begin + k];
                     delta[k] = workspace + tile->deltas[begin + k];
-                    chain[k] = chains[begin + k];
+                    chain[k] = all(0);
                 }
                 for (int64_t v = part; v < n_v; v += n_parts)
                     for (int k = 0; k < CHAINS; k++)
@@ -297,17 +330,66 @@ ALWAYS_INLINE void add_tile(bool wide, const ls_simd_tile *tile, REAL *workspace
                 for (int k = 0; k < CHAINS; k++) chains[begin + k] = chain[k];
             }
         }
-        if (is_last) {
-            folded[part] = fold(chains);
-        } else {
-            for (int k = 0; k < VL; k++) store(partial + (part * VL + k) * VL, chains[k]);
+        folded[part] = fold(chains);
+    } while (++part < n_parts);
+    vec sum = add_parts(folded, n_parts);
+    if (!first) sum = sum + load(sums + tile->parameter);
+    store(sums + tile->parameter, sum);
+}
+
+/* Products of N_I inputs by N_J derivatives over a chunk; the rows say which, sums is that of the first pair.
+ * Of inputs and derivatives only the first n_i and n_j are wanted, if they are fewer. */
+ALWAYS_INLINE void add_wide_tile(const REAL *const in[N_I], const REAL *const delta[N_J], int64_t n_v,
+                                 int64_t n_parts, bool first, int64_t n_i, int64_t n_j, int64_t units,
+                                 REAL *sums)
+{
+    vec folded[MAX_PARTS];
+    int64_t part = 0;
+    do {
+        vec chains[VL];
+        for (int k = 0; k < VL; k++) chains[k] = all(0);
+        for (int64_t v = part; v < n_v; v += n_parts) {
+            vec d[N_J];
+            for (int j = 0; j < N_J; j++) d[j] = load(delta[j] + v * VL);
+            for (int i = 0; i < N_I; i++) {
+                const vec x = load(in[i] + v * VL);
+                for (int j = 0; j < N_J; j++) chains[i * N_J + j] = fma_(x, d[j], chains[i * N_J + j]);
+            }
         }
+        folded[part] = fold(chains);
+    } while (++part < n_parts);
+    REAL values[VL];
+    store(values, add_parts(folded, n_parts));
+    if (n_i >= N_I && n_j >= N_J) {
+        for (int i = 0; i < N_I; i++) take(sums + i * units, values + i * N_J, N_J, first);
+    } else {
+        for (int64_t i = 0; i < N_I && i < n_i; i++)
+            take(sums + i * units, values + i * N_J, n_j < N_J ? n_j : (int64_t)N_J, first);
     }
-    if (!is_last) return;
-    for (int64_t distance = 1; distance < n_parts; distance *= 2)
-        for (int64_t part = 0; part < n_parts; part += 2 * distance)
-            folded[part] = folded[part] + folded[part + distance];
-    store(sums + tile->parameter, folded[0]);
+}
+
+/* The gradient of a wide layer over a chunk, in squares of tiles whose rows stay in the nearest cache. */
+static void add_wide_layer(const ls_simd_layer *layer, const REAL *workspace, int64_t n_v, int64_t n_parts,
+                           bool first, REAL *sums)
+{
+    const int64_t n_rows = layer->n_inputs + 1; /* the last one is the bias */
+    for (int64_t j_begin = 0; j_begin < layer->units; j_begin += SQUARE)
+        for (int64_t i_begin = 0; i_begin < n_rows; i_begin += SQUARE)
+            for (int64_t i = i_begin; i < i_begin + SQUARE && i < n_rows; i += N_I) {
+                const REAL *in[N_I], *delta[N_J];
+                for (int u = 0; u < N_I; u++) {
+                    const int64_t row = i + u < layer->n_inputs ? layer->input_row + i + u : LS_SIMD_ROW_ONE;
+                    in[u] = workspace + row * ROW_STRIDE;
+                }
+                for (int64_t j = j_begin; j < j_begin + SQUARE && j < layer->units; j += N_J) {
+                    for (int u = 0; u < N_J; u++) {
+                        const int64_t unit = j + u < layer->units ? j + u : j;
+                        delta[u] = workspace + (layer->delta_row + unit) * ROW_STRIDE;
+                    }
+                    add_wide_tile(in, delta, n_v, n_parts, first, n_rows - i, layer->units - j, layer->units,
+                                  sums + layer->kernel + i * layer->units + j);
+                }
+            }
 }
 
 /* n vectors, a power of two, along the pairwise-adjacent tree. */
@@ -347,7 +429,7 @@ static void add_one_step(const ls_simd_network *network, int64_t lanes, const RE
 {
     for (int64_t l = 0; l < network->n_layers; l++) {
         const ls_simd_layer *layer = &network->layers[l];
-        if (layer->units < VL) continue;
+        if (!layer->is_wide) continue;
         for (int64_t j = 0; j < layer->units; j += VL) {
             const int64_t first = j + VL <= layer->units ? j : layer->units - VL;
             /* A number that the compiler knows keeps the products in registers. */
@@ -361,7 +443,7 @@ static void add_one_step(const ls_simd_network *network, int64_t lanes, const RE
                 CASE(4)
                 CASE(8)
 #if !LS_SIMD_DOUBLE
-                    CASE(16)
+                CASE(16)
 #endif
 #undef CASE
             }
@@ -370,9 +452,9 @@ static void add_one_step(const ls_simd_network *network, int64_t lanes, const RE
 }
 
 static void gradient(const ls_simd_network *network, const void *parameters, const ls_simd_group *group,
-                     void *workspace_memory, void *partial, void *sums, ls_simd_measures *measures)
+                     void *workspace_memory, void *sums, ls_simd_measures *measures)
 {
-    const int64_t width = group->width, n_parts = MAX_PARTS == 1 ? 1 : width / VL, tile_values = width * VL;
+    const int64_t width = group->width, n_parts = MAX_PARTS == 1 ? 1 : width / VL;
     const REAL *packed = group->packed;
     REAL *workspace = workspace_memory;
     double losses[MAX_LANES] = {0};
@@ -382,18 +464,11 @@ static void gradient(const ls_simd_network *network, const void *parameters, con
         finish(network, packed, n_steps, width, workspace, true, losses, measures);
         for (int64_t l = network->n_layers - 1; l > 0; l--)
             backward_layer(&network->layers[l], parameters, workspace, n_steps * n_parts);
-        const int64_t n_tiles = group->n_steps == 1 ? network->n_narrow_tiles : network->n_tiles;
-        for (int64_t i = 0; i < n_tiles; i++) {
-            const ls_simd_tile *tile = &network->tiles[i];
-            REAL *chains = (REAL *)partial + i * tile_values;
-            if (tile->inputs) {
-                add_tile(false, tile, workspace, n_steps * n_parts, n_parts, begin == 0, left == n_steps,
-                         chains, sums);
-            } else {
-                add_tile(true, tile, workspace, n_steps * n_parts, n_parts, begin == 0, left == n_steps,
-                         chains, sums);
-            }
-        }
+        for (int64_t i = 0; i < network->n_tiles; i++)
+            add_narrow_tile(&network->tiles[i], workspace, n_steps * n_parts, n_parts, begin == 0, sums);
+        for (int64_t l = 0; l < network->n_layers && group->n_steps > 1; l++)
+            if (network->layers[l].is_wide)
+                add_wide_layer(&network->layers[l], workspace, n_steps * n_parts, n_parts, begin == 0, sums);
         packed += n_steps * (network->n_features + 1) * width;
     }
     if (group->n_steps == 1) add_one_step(network, group->lanes, workspace, sums);

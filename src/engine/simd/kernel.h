@@ -23,29 +23,28 @@ typedef struct ls_simd_layer {
     ls_activation activation;
     int64_t kernel, bias; /* offsets of the parameters */
     int64_t input_row, output_row, delta_row;
+    bool is_wide;     /* at least as many units as a vector has lanes: it has no tiles */
     bool has_columns; /* wide enough that arranging its weights pays */
 } ls_simd_layer;
 
-/* As many parameters as a vector has lanes, whose gradients are summed together. A wide tile is part of one
- * row of a kernel (or a bias): one input row, consecutive rows of derivatives. A narrow one names both rows
- * for each parameter. */
+/* Parameters of narrow layers, as many as a vector has lanes, whose gradients are summed together. In the
+ * last tile of neighbouring narrow layers places are left over: they add 0 to what follows, before wide
+ * layers are summed. */
 typedef struct ls_simd_tile {
     int64_t parameter; /* the first */
-    int64_t input_row, delta_row;
     const int64_t *inputs,
-        *deltas; /* of a narrow tile, otherwise NULL: where the rows begin in the workspace, in values */
+        *deltas; /* where the rows of inputs and derivatives begin in the workspace, in values */
 } ls_simd_tile;
 
 typedef struct ls_simd_network {
     int64_t n_features, n_layers, n_tiles, n_rows;
-    int64_t n_narrow_tiles; /* come first */
-    const void *columns;    /* the parameters as arrange leaves them, or NULL */
+    const void *columns; /* the parameters as arrange leaves them, or NULL */
     ls_simd_layer *layers;
     ls_simd_tile *tiles;
 } ls_simd_network;
 
 /* Rows of the workspace: the constant 1 (the input of biases), the features, then outputs and derivatives. */
-enum { LS_SIMD_ROW_ONE, LS_SIMD_ROW_FEATURES };
+enum { LS_SIMD_ROW_ONE, LS_SIMD_ROW_ZERO, LS_SIMD_ROW_FEATURES };
 
 /* Values from one workspace row to the next: an odd number of cache lines, so that rows do not compete for
  * the same ones. */
@@ -74,10 +73,11 @@ typedef struct ls_simd_kernel {
      * columns of a wide kernel lie pages apart. columns has as many values as parameters. Worth it for more
      * than a few vectors of samples. */
     void (*arrange)(const ls_simd_network *network, const void *parameters, void *columns);
-    /* Sums over the group's samples: the gradient to sums (room for a vector beyond the last parameter), the
-     * rest added to *measures. workspace has n_rows rows, partial n_tiles * width vectors. */
+    /* Sums over the group's samples: the gradient to sums, the rest added to *measures. workspace has n_rows
+     * rows. A group of more than LS_SIMD_STEPS steps is one of a single shard: its chunks are folded each,
+     * and then added in order. */
     void (*gradient)(const ls_simd_network *network, const void *parameters, const ls_simd_group *group,
-                     void *workspace, void *partial, void *sums, ls_simd_measures *measures);
+                     void *workspace, void *sums, ls_simd_measures *measures);
     /* The measures alone. */
     void (*measure)(const ls_simd_network *network, const void *parameters, const ls_simd_group *group,
                     void *workspace, ls_simd_measures *measures);

@@ -21,13 +21,12 @@ enum {
 typedef struct simd_state {
     const ls_simd_kernel *kernel;
     ls_simd_network network;
-    int64_t *narrow_rows; /* of all narrow tiles */
-    int64_t max_lanes;    /* of a group */
-    int64_t shard_lanes;  /* L */
-    int shard_shift;      /* its logarithm */
+    int64_t *tile_rows;  /* tables of all tiles */
+    int64_t max_lanes;   /* of a group */
+    int64_t shard_lanes; /* L */
+    int shard_shift;     /* its logarithm */
     int64_t padded_parameters;
     char *workspace;
-    char *partial;
     char *sums; /* of groups that wait for their neighbour: padded_parameters values per level of the tree */
     char *columns;              /* of the parameters, or NULL where all layers are narrow */
     char *measured;             /* rows packed for measuring and predicting, and predictions */
@@ -41,14 +40,14 @@ enum {
 
 enum { MEASURED_STEPS = 4 * LS_SIMD_STEPS };
 
-/* Lanes of a shard. Each sum over lanes costs as much as several steps, so steps should be many; but lanes
- * over all shards enough to fill the vectors of a few ranks. */
+/* Lanes of a shard: as many as keep its rows within a chunk of steps, which is then folded once, and so many
+ * over all shards that a few ranks can fill their vectors. */
 static int64_t choose_shard_lanes(int64_t batch_size, int64_t n_shards, int64_t max_lanes)
 {
     const int64_t shard_rows = (batch_size - 1) / n_shards + 1;
     int64_t lanes = 1;
-    while (lanes < max_lanes && ((lanes * n_shards < ENOUGH_LANES && lanes < shard_rows) ||
-                                 shard_rows / (2 * lanes) >= LS_SIMD_STEPS))
+    while (lanes < max_lanes &&
+           (shard_rows > lanes * LS_SIMD_STEPS || (lanes * n_shards < ENOUGH_LANES && lanes < shard_rows)))
         lanes *= 2;
     return lanes;
 }
@@ -71,6 +70,7 @@ static ls_status make_layers(simd_state *state, const ls_model *model)
                             .input_row = l == 0 ? LS_SIMD_ROW_FEATURES : network->layers[l - 1].output_row,
                             .output_row = network->n_rows,
                             .delta_row = network->n_rows + layer->units};
+        network->layers[l].is_wide = layer->units >= state->kernel->lanes;
         network->layers[l].has_columns = layer->units >= COLUMN_UNITS && layer->n_inputs >= COLUMN_UNITS;
         network->n_rows += 2 * layer->units;
     }
@@ -83,22 +83,14 @@ static int64_t input_row(const ls_simd_layer *layer, int64_t i)
     return i < layer->n_inputs ? layer->input_row + i : LS_SIMD_ROW_ONE;
 }
 
-/* Layers at least as wide as a vector get wide tiles, the last one of a row moved back so that it ends with
- * the row. Narrow layers that follow one another share narrow tiles. The last of those is filled up with
- * products of the row of ones by itself; what it writes beyond its parameters is written again by the wide
- * tile that owns it, for narrow tiles come first. */
-static bool is_narrow(const simd_state *state, int64_t l)
-{
-    return state->network.layers[l].units < state->kernel->lanes;
-}
-
 static int64_t layer_parameters(const ls_simd_layer *layer)
 {
     return (layer->n_inputs + 1) * layer->units;
 }
 
-/* Adds the narrow tiles of layers [l, end); rows is where their tables go. Returns the end of the tables. */
-static int64_t *add_narrow_tiles(simd_state *state, int64_t l, int64_t end, int64_t *rows)
+/* Adds the tiles of the narrow layers [l, end); rows is where their tables go.
+ * Returns the end of the tables. */
+static int64_t *add_tiles(simd_state *state, int64_t l, int64_t end, int64_t *rows)
 {
     ls_simd_network *network = &state->network;
     const int64_t lanes = state->kernel->lanes, stride = ls_simd_row_stride(state->max_lanes);
@@ -109,7 +101,7 @@ static int64_t *add_narrow_tiles(simd_state *state, int64_t l, int64_t end, int6
         for (int64_t k = 0; k < lanes; k++) {
             const ls_simd_layer *layer = &network->layers[l];
             rows[k] = stride * (l < end ? input_row(layer, q / layer->units) : LS_SIMD_ROW_ONE);
-            rows[lanes + k] = stride * (l < end ? layer->delta_row + q % layer->units : LS_SIMD_ROW_ONE);
+            rows[lanes + k] = stride * (l < end ? layer->delta_row + q % layer->units : LS_SIMD_ROW_ZERO);
             if (l < end && ++q == layer_parameters(layer)) {
                 l++;
                 q = 0;
@@ -121,46 +113,22 @@ static int64_t *add_narrow_tiles(simd_state *state, int64_t l, int64_t end, int6
     return rows;
 }
 
-/* Column after column of a kernel, so that the derivatives stay in the nearest cache. */
-static void add_wide_tiles(simd_state *state, const ls_simd_layer *layer)
-{
-    ls_simd_network *network = &state->network;
-    const int64_t lanes = state->kernel->lanes;
-    for (int64_t j = 0; j < layer->units; j += lanes)
-        for (int64_t i = 0; i <= layer->n_inputs; i++) {
-            const int64_t begin = j + lanes <= layer->units ? j : layer->units - lanes;
-            network->tiles[network->n_tiles++] =
-                (ls_simd_tile){.parameter = layer->kernel + i * layer->units + begin,
-                               .input_row = input_row(layer, i),
-                               .delta_row = layer->delta_row + begin};
-        }
-}
-
+/* Narrow layers that follow one another share tiles. */
 static ls_status make_tiles(simd_state *state)
 {
     ls_simd_network *network = &state->network;
     const int64_t lanes = state->kernel->lanes;
-    int64_t n_wide = 0, n_narrow = 0; /* upper bounds */
-    for (int64_t l = 0; l < network->n_layers; l++) {
-        const ls_simd_layer *layer = &network->layers[l];
-        if (is_narrow(state, l)) {
-            n_narrow += layer_parameters(layer) / lanes + 1;
-        } else {
-            n_wide += (layer->n_inputs + 1) * ((layer->units - 1) / lanes + 1);
-        }
-    }
-    LS_TRY(ls_alloc(&network->tiles, (size_t)(n_wide + n_narrow), sizeof *network->tiles, "engine"));
-    LS_TRY(ls_alloc(&state->narrow_rows, (size_t)(2 * n_narrow * lanes) + 1, sizeof *state->narrow_rows,
-                    "engine"));
-    int64_t *rows = state->narrow_rows;
+    int64_t most = 0;
+    for (int64_t l = 0; l < network->n_layers; l++)
+        if (!network->layers[l].is_wide) most += layer_parameters(&network->layers[l]) / lanes + 1;
+    LS_TRY(ls_alloc(&network->tiles, (size_t)most, sizeof *network->tiles, "engine"));
+    LS_TRY(ls_alloc(&state->tile_rows, (size_t)(2 * most * lanes), sizeof *state->tile_rows, "engine"));
+    int64_t *rows = state->tile_rows;
     for (int64_t l = 0, end; l < network->n_layers; l = end) {
-        for (end = l; end < network->n_layers && is_narrow(state, end);) end++;
-        if (end > l) rows = add_narrow_tiles(state, l, end, rows);
+        for (end = l; end < network->n_layers && !network->layers[end].is_wide;) end++;
+        if (end > l) rows = add_tiles(state, l, end, rows);
         if (end == l) end++;
     }
-    network->n_narrow_tiles = network->n_tiles;
-    for (int64_t l = 0; l < network->n_layers; l++)
-        if (!is_narrow(state, l)) add_wide_tiles(state, &network->layers[l]);
     return LS_OK;
 }
 
@@ -170,9 +138,8 @@ static void simd_destroy(ls_engine *engine)
     if (!state) return;
     ls_free(state->network.layers);
     ls_free(state->network.tiles);
-    ls_free(state->narrow_rows);
+    ls_free(state->tile_rows);
     ls_free(state->workspace);
-    ls_free(state->partial);
     ls_free(state->sums);
     ls_free(state->measures);
     ls_free(state->measured);
@@ -207,8 +174,6 @@ static ls_status prepare(ls_engine *engine)
     const size_t row = (size_t)ls_simd_row_stride(state->max_lanes),
                  n_measured = (size_t)(MEASURED_STEPS * state->max_lanes);
     LS_TRY(ls_alloc(&state->workspace, (size_t)state->network.n_rows * row, size, "layer outputs"));
-    LS_TRY(ls_alloc(&state->partial, (size_t)state->network.n_tiles,
-                    (size_t)(state->max_lanes * state->kernel->lanes) * size, "gradient sums"));
     LS_TRY(ls_alloc(&state->sums, levels * (size_t)state->padded_parameters, size, "gradient sums"));
     LS_TRY(ls_alloc(&state->measures, levels, sizeof *state->measures, "engine"));
     LS_TRY(ls_alloc(&state->measured, n_measured * (size_t)(model->n_features + 2), size, "packed rows"));
@@ -341,7 +306,7 @@ static void simd_gradient(ls_engine *engine, const void *packed, const int64_t *
         if (group.n_steps == 0) memset(sums, 0, (size_t)state->padded_parameters * size);
         if (group.n_steps > 0)
             state->kernel->gradient(&state->network, engine->model->parameters, &group, state->workspace,
-                                    state->partial, sums, &state->measures[level]);
+                                    sums, &state->measures[level]);
         s += shards.n_shards;
         at += (size_t)(group.n_steps * group.width * (engine->model->n_features + 1)) * size;
         level++;

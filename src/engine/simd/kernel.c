@@ -93,7 +93,7 @@ typedef struct dense {
     int64_t n_in;
     const REAL *w;
     int64_t step_in, step_out;
-    const REAL *columns; /* w by blocks of rows of out, or NULL */
+    const REAL *arranged; /* w as arrange_dense leaves it, or NULL */
     REAL *out;
     int64_t n_out;
     const REAL *bias;         /* of the rows of out, forward */
@@ -135,13 +135,55 @@ ALWAYS_INLINE void dense_block(int n_j, int n_v, bool backward, const dense *d, 
         }
 }
 
+/* Terms that are added at a time, of n. */
+ALWAYS_INLINE int64_t part_length(int64_t n)
+{
+    return n <= MAX_TERMS ? n : (n - 1) / ((n - 1) / MAX_TERMS + 1) + 1;
+}
+
+/* The weights as dense_vectors reads them, one after the other: part after part of the terms, in each block
+ * after block of rows of out. */
+static void arrange_dense(const REAL *w, int64_t step_in, int64_t step_out, int64_t n_in, int64_t n_out,
+                          REAL *to)
+{
+    const int64_t n_terms = part_length(n_in);
+    for (int64_t begin = 0; begin < n_in; begin += n_terms) {
+        const int64_t end = begin + n_terms < n_in ? begin + n_terms : n_in;
+        for (int64_t j = 0; j + BLOCK_ROWS <= n_out; j += BLOCK_ROWS)
+            for (int64_t i = begin; i < end; i++, to += BLOCK_ROWS)
+                for (int u = 0; u < BLOCK_ROWS; u++) to[u] = w[i * step_in + (j + u) * step_out];
+    }
+}
+
+/* Both ways, forward first; the derivatives of the first layer's inputs are never asked for. */
+static void arrange(const ls_simd_network *network, const void *parameters, void *arranged)
+{
+    for (int64_t l = 0; l < network->n_layers; l++) {
+        const ls_simd_layer *layer = &network->layers[l];
+        const REAL *w = (const REAL *)parameters + layer->kernel;
+        REAL *to = (REAL *)arranged + layer->kernel;
+        if (!layer->is_arranged) continue;
+        arrange_dense(w, layer->units, 1, layer->n_inputs, layer->units, to);
+        if (l > 0)
+            arrange_dense(w, 1, layer->units, layer->units, layer->n_inputs, to + network->n_parameters);
+    }
+}
+
+static const REAL *arranged_weights(const ls_simd_network *network, const ls_simd_layer *layer, bool backward)
+{
+    if (!network->arranged || !layer->is_arranged) return NULL;
+    return (const REAL *)network->arranged + layer->kernel + (backward ? network->n_parameters : 0);
+}
+
 ALWAYS_INLINE void dense_vectors(int n_v, bool backward, const dense *d, int64_t at, terms part)
 {
     const int rows = n_v == 1 ? SINGLE_ROWS : BLOCK_ROWS;
     int64_t j = 0;
-    if (d->columns && rows == BLOCK_ROWS) {
+    if (d->arranged && rows == BLOCK_ROWS) {
+        const int64_t length = part.end - part.begin;
+        const REAL *w = d->arranged + part.begin * (d->n_out / BLOCK_ROWS * BLOCK_ROWS - BLOCK_ROWS);
         for (; j + rows <= d->n_out; j += rows)
-            dense_block(rows, n_v, backward, d, d->columns + j * d->n_in, rows, 1, j, at, part);
+            dense_block(rows, n_v, backward, d, w + j * length, rows, 1, j, at, part);
     } else {
         for (; j + rows <= d->n_out; j += rows)
             dense_block(rows, n_v, backward, d, d->w + j * d->step_out, d->step_in, d->step_out, j, at, part);
@@ -171,7 +213,7 @@ ALWAYS_INLINE void compute_dense(bool backward, const dense *d, int64_t n_v)
         dense_part(backward, d, n_v, (terms){0, d->n_in, true, true});
         return;
     }
-    const int64_t n_parts = (d->n_in - 1) / MAX_TERMS + 1, n_terms = (d->n_in - 1) / n_parts + 1;
+    const int64_t n_terms = part_length(d->n_in);
     for (int64_t begin = 0; begin < d->n_in; begin += n_terms) {
         const int64_t end = begin + n_terms < d->n_in ? begin + n_terms : d->n_in;
         dense_part(backward, d, n_v, (terms){begin, end, begin == 0, end == d->n_in});
@@ -179,7 +221,7 @@ ALWAYS_INLINE void compute_dense(bool backward, const dense *d, int64_t n_v)
 }
 
 /* Outputs of a layer; of the last one the logits. */
-static void forward_layer(const ls_simd_layer *layer, const REAL *parameters, const REAL *columns,
+static void forward_layer(const ls_simd_network *network, const ls_simd_layer *layer, const REAL *parameters,
                           REAL *workspace, int64_t n_v, bool is_last)
 {
     const dense d = {.in = row_at(workspace, layer->input_row),
@@ -187,7 +229,7 @@ static void forward_layer(const ls_simd_layer *layer, const REAL *parameters, co
                      .w = parameters + layer->kernel,
                      .step_in = layer->units,
                      .step_out = 1,
-                     .columns = columns,
+                     .arranged = arranged_weights(network, layer, false),
                      .out = row_at(workspace, layer->output_row),
                      .n_out = layer->units,
                      .bias = parameters + layer->bias,
@@ -196,39 +238,20 @@ static void forward_layer(const ls_simd_layer *layer, const REAL *parameters, co
 }
 
 /* From the derivatives of this layer to those of the layer below. */
-static void backward_layer(const ls_simd_layer *layer, const REAL *parameters, REAL *workspace, int64_t n_v)
+static void backward_layer(const ls_simd_network *network, const ls_simd_layer *layer, const REAL *parameters,
+                           REAL *workspace, int64_t n_v)
 {
     const dense d = {.in = row_at(workspace, layer->delta_row),
                      .n_in = layer->units,
                      .w = parameters + layer->kernel,
                      .step_in = 1,
                      .step_out = layer->units,
+                     .arranged = arranged_weights(network, layer, true),
                      .out = row_at(workspace, layer[-1].delta_row),
                      .n_out = layer->n_inputs,
                      .activation = layer[-1].activation,
                      .values = row_at(workspace, layer[-1].output_row)};
     compute_dense(true, &d, n_v);
-}
-
-static const REAL *columns_of(const ls_simd_network *network, int64_t l)
-{
-    return network->columns && network->layers[l].has_columns
-               ? (const REAL *)network->columns + network->layers[l].kernel
-               : NULL;
-}
-
-static void arrange(const ls_simd_network *network, const void *parameters, void *columns)
-{
-    for (int64_t l = 0; l < network->n_layers; l++) {
-        const ls_simd_layer *layer = &network->layers[l];
-        const REAL *from = (const REAL *)parameters + layer->kernel;
-        REAL *to = (REAL *)columns + layer->kernel;
-        if (!layer->has_columns) continue;
-        for (int64_t i = 0; i < layer->n_inputs; i++)
-            for (int64_t j = 0; j + BLOCK_ROWS <= layer->units; j += BLOCK_ROWS)
-                for (int u = 0; u < BLOCK_ROWS; u++)
-                    to[(j * layer->n_inputs) + i * BLOCK_ROWS + u] = from[i * layer->units + j + u];
-    }
 }
 
 /* Copies the features of some steps into the workspace and computes all layers; the last one's row holds
@@ -242,8 +265,7 @@ ALWAYS_INLINE void forward(const ls_simd_network *network, const REAL *parameter
             for (int64_t lane = 0; lane < width; lane += VL)
                 store(row_at(workspace, LS_SIMD_ROW_FEATURES + i) + step * width + lane, load(packed + lane));
     for (int64_t l = 0; l < network->n_layers; l++)
-        forward_layer(&network->layers[l], parameters, columns_of(network, l), workspace, n_v,
-                      l == network->n_layers - 1);
+        forward_layer(network, &network->layers[l], parameters, workspace, n_v, l == network->n_layers - 1);
 }
 
 /* From the logits: measures, and (for the gradient) the derivative of the cross-entropy by them, p - y. The
@@ -463,7 +485,7 @@ static void gradient(const ls_simd_network *network, const void *parameters, con
         forward(network, parameters, packed, n_steps, width, workspace);
         finish(network, packed, n_steps, width, workspace, true, losses, measures);
         for (int64_t l = network->n_layers - 1; l > 0; l--)
-            backward_layer(&network->layers[l], parameters, workspace, n_steps * n_parts);
+            backward_layer(network, &network->layers[l], parameters, workspace, n_steps * n_parts);
         for (int64_t i = 0; i < network->n_tiles; i++)
             add_narrow_tile(&network->tiles[i], workspace, n_steps * n_parts, n_parts, begin == 0, sums);
         for (int64_t l = 0; l < network->n_layers && group->n_steps > 1; l++)

@@ -24,7 +24,7 @@ typedef struct ls_simd_layer {
     int64_t kernel, bias; /* offsets of the parameters */
     int64_t input_row, output_row, delta_row;
     bool is_wide;     /* at least as many units as a vector has lanes: it has no tiles */
-    bool has_columns; /* wide enough that arranging its weights pays */
+    bool is_arranged; /* wide enough that it pays to arrange its weights */
 } ls_simd_layer;
 
 /* Parameters of narrow layers, as many as a vector has lanes, whose gradients are summed together. In the
@@ -38,7 +38,8 @@ typedef struct ls_simd_tile {
 
 typedef struct ls_simd_network {
     int64_t n_features, n_layers, n_tiles, n_rows;
-    const void *columns; /* the parameters as arrange leaves them, or NULL */
+    int64_t n_parameters;
+    const void *arranged; /* the weights as arrange leaves them, or NULL */
     ls_simd_layer *layers;
     ls_simd_tile *tiles;
 } ls_simd_network;
@@ -69,10 +70,10 @@ typedef struct ls_simd_group {
 typedef struct ls_simd_kernel {
     const char *name; /* of the instruction set */
     int lanes;        /* of a hardware vector */
-    /* Copies the weights of layers that have columns so that forward reads them one after the other: for the
-     * columns of a wide kernel lie pages apart. columns has as many values as parameters. Worth it for more
-     * than a few vectors of samples. */
-    void (*arrange)(const ls_simd_network *network, const void *parameters, void *columns);
+    /* Copies the weights of layers that are arranged so that products read them one after the other: the
+     * columns of a wide kernel lie pages apart. arranged has room for twice n_parameters values. Worth it for
+     * more than a few vectors of samples. */
+    void (*arrange)(const ls_simd_network *network, const void *parameters, void *arranged);
     /* Sums over the group's samples: the gradient to sums, the rest added to *measures. workspace has n_rows
      * rows. A group of more than LS_SIMD_STEPS steps is one of a single shard: its chunks are folded each,
      * and then added in order. */

@@ -28,14 +28,14 @@ typedef struct simd_state {
     int64_t padded_parameters;
     char *workspace;
     char *sums; /* of groups that wait for their neighbour: padded_parameters values per level of the tree */
-    char *columns;              /* of the parameters, or NULL where all layers are narrow */
+    char *arranged;             /* weights, or NULL where all layers are narrow */
     char *measured;             /* rows packed for measuring and predicting, and predictions */
     ls_simd_measures *measures; /* one per level */
 } simd_state;
 
 enum {
-    COLUMN_UNITS = 32, /* widths from which the order of the weights matters */
-    COLUMN_ROWS = 128  /* rows for which arranging them pays */
+    ARRANGED_UNITS = 32, /* widths from which the order of the weights matters */
+    ARRANGED_ROWS = 128  /* rows for which arranging them pays */
 };
 
 enum { MEASURED_STEPS = 4 * LS_SIMD_STEPS };
@@ -58,6 +58,7 @@ static ls_status make_layers(simd_state *state, const ls_model *model)
     LS_TRY(ls_alloc(&network->layers, (size_t)model->n_layers, sizeof *network->layers, "engine"));
     network->n_layers = model->n_layers;
     network->n_features = model->n_features;
+    network->n_parameters = model->n_parameters;
     network->n_rows = LS_SIMD_ROW_FEATURES + model->n_features;
     for (int64_t l = 0; l < model->n_layers; l++) {
         const ls_layer *layer = &model->layers[l];
@@ -71,7 +72,7 @@ static ls_status make_layers(simd_state *state, const ls_model *model)
                             .output_row = network->n_rows,
                             .delta_row = network->n_rows + layer->units};
         network->layers[l].is_wide = layer->units >= state->kernel->lanes;
-        network->layers[l].has_columns = layer->units >= COLUMN_UNITS && layer->n_inputs >= COLUMN_UNITS;
+        network->layers[l].is_arranged = layer->units >= ARRANGED_UNITS && layer->n_inputs >= ARRANGED_UNITS;
         network->n_rows += 2 * layer->units;
     }
     return LS_OK;
@@ -143,7 +144,7 @@ static void simd_destroy(ls_engine *engine)
     ls_free(state->sums);
     ls_free(state->measures);
     ls_free(state->measured);
-    ls_free(state->columns);
+    ls_free(state->arranged);
     ls_free(state);
 }
 
@@ -177,9 +178,9 @@ static ls_status prepare(ls_engine *engine)
     LS_TRY(ls_alloc(&state->sums, levels * (size_t)state->padded_parameters, size, "gradient sums"));
     LS_TRY(ls_alloc(&state->measures, levels, sizeof *state->measures, "engine"));
     LS_TRY(ls_alloc(&state->measured, n_measured * (size_t)(model->n_features + 2), size, "packed rows"));
-    for (int64_t l = 0; l < model->n_layers && !state->columns; l++)
-        if (state->network.layers[l].has_columns)
-            LS_TRY(ls_alloc(&state->columns, (size_t)model->n_parameters, size, "weights by columns"));
+    for (int64_t l = 0; l < model->n_layers && !state->arranged; l++)
+        if (state->network.layers[l].is_arranged)
+            LS_TRY(ls_alloc(&state->arranged, 2 * (size_t)model->n_parameters, size, "arranged weights"));
     for (size_t i = 0; i < row; i++) {
         if (model->dtype == LS_FLOAT32) {
             ((float *)state->workspace)[LS_SIMD_ROW_ONE * row + i] = 1;
@@ -199,12 +200,12 @@ static ls_status simd_create(ls_engine *engine)
 }
 
 /* Before a call for so many rows. */
-static void arrange_columns(const ls_engine *engine, int64_t n_rows)
+static void arrange_weights(const ls_engine *engine, int64_t n_rows)
 {
     simd_state *state = engine->state;
-    state->network.columns = n_rows >= COLUMN_ROWS ? state->columns : NULL;
-    if (state->network.columns)
-        state->kernel->arrange(&state->network, engine->model->parameters, state->columns);
+    state->network.arranged = n_rows >= ARRANGED_ROWS ? state->arranged : NULL;
+    if (state->network.arranged)
+        state->kernel->arrange(&state->network, engine->model->parameters, state->arranged);
 }
 
 /* ---- groups of shards ---- */
@@ -296,7 +297,7 @@ static void simd_gradient(ls_engine *engine, const void *packed, const int64_t *
     int64_t n_samples = 0;
     int level = 0; /* sums that wait */
     for (int64_t s = 0; s < n_shards; s++) n_samples += shard_rows[s];
-    arrange_columns(engine, n_samples);
+    arrange_weights(engine, n_samples);
     for (int64_t s = 0, done = 1; s < n_shards; done++) {
         const shard_group shards = group_of(state, shard_rows + s, n_shards - s);
         const ls_simd_group group = {
@@ -354,7 +355,7 @@ static void simd_measure(ls_engine *engine, const void *x, const void *y, int64_
     const simd_state *state = engine->state;
     const size_t size = value_size(engine), row_size = (size_t)engine->model->n_features * size;
     const int64_t most = MEASURED_STEPS * state->max_lanes;
-    arrange_columns(engine, n_rows);
+    arrange_weights(engine, n_rows);
     for (int64_t row = 0, rows; row < n_rows; row += rows) {
         ls_simd_measures measures = {0};
         rows = n_rows - row < most ? n_rows - row : most;
@@ -377,7 +378,7 @@ static void simd_predict(ls_engine *engine, const void *x, int64_t n_rows, void 
     const simd_state *state = engine->state;
     const size_t size = value_size(engine), row_size = (size_t)engine->model->n_features * size;
     const int64_t most = MEASURED_STEPS * state->max_lanes;
-    arrange_columns(engine, n_rows);
+    arrange_weights(engine, n_rows);
     char *out = state->measured + (size_t)(most * (engine->model->n_features + 1)) * size;
     for (int64_t row = 0, rows; row < n_rows; row += rows) {
         rows = n_rows - row < most ? n_rows - row : most;

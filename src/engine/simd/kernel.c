@@ -474,7 +474,7 @@ static void add_one_step(const ls_simd_network *network, int64_t lanes, const RE
 }
 
 static void gradient(const ls_simd_network *network, const void *parameters, const ls_simd_group *group,
-                     void *workspace_memory, void *sums, ls_simd_measures *measures)
+                     void *workspace_memory, bool add, void *sums, ls_simd_measures *measures)
 {
     const int64_t width = group->width, n_parts = MAX_PARTS == 1 ? 1 : width / VL;
     const REAL *packed = group->packed;
@@ -487,10 +487,12 @@ static void gradient(const ls_simd_network *network, const void *parameters, con
         for (int64_t l = network->n_layers - 1; l > 0; l--)
             backward_layer(network, &network->layers[l], parameters, workspace, n_steps * n_parts);
         for (int64_t i = 0; i < network->n_tiles; i++)
-            add_narrow_tile(&network->tiles[i], workspace, n_steps * n_parts, n_parts, begin == 0, sums);
+            add_narrow_tile(&network->tiles[i], workspace, n_steps * n_parts, n_parts, begin == 0 && !add,
+                            sums);
         for (int64_t l = 0; l < network->n_layers && group->n_steps > 1; l++)
             if (network->layers[l].is_wide)
-                add_wide_layer(&network->layers[l], workspace, n_steps * n_parts, n_parts, begin == 0, sums);
+                add_wide_layer(&network->layers[l], workspace, n_steps * n_parts, n_parts, begin == 0 && !add,
+                               sums);
         packed += n_steps * (network->n_features + 1) * width;
     }
     if (group->n_steps == 1) add_one_step(network, group->lanes, workspace, sums);

@@ -74,11 +74,11 @@ typedef struct ls_simd_kernel {
      * columns of a wide kernel lie pages apart. arranged has room for twice n_parameters values. Worth it for
      * more than a few vectors of samples. */
     void (*arrange)(const ls_simd_network *network, const void *parameters, void *arranged);
-    /* Sums over the group's samples: the gradient to sums, the rest added to *measures. workspace has n_rows
-     * rows. A group of more than LS_SIMD_STEPS steps is one of a single shard: its chunks are folded each,
-     * and then added in order. */
+    /* Sums over the group's samples: the gradient to sums, or with `add`, for a group of 2 to LS_SIMD_STEPS
+     * steps, added to them; the rest added to *measures. workspace has n_rows rows. A group of more than
+     * LS_SIMD_STEPS steps is one of a single shard: its chunks are folded each, and then added in order. */
     void (*gradient)(const ls_simd_network *network, const void *parameters, const ls_simd_group *group,
-                     void *workspace, void *sums, ls_simd_measures *measures);
+                     void *workspace, bool add, void *sums, ls_simd_measures *measures);
     /* The measures alone. */
     void (*measure)(const ls_simd_network *network, const void *parameters, const ls_simd_group *group,
                     void *workspace, ls_simd_measures *measures);

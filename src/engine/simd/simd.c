@@ -302,17 +302,21 @@ static void simd_gradient(ls_engine *engine, const void *packed, const int64_t *
         const shard_group shards = group_of(state, shard_rows + s, n_shards - s);
         const ls_simd_group group = {
             .packed = at, .n_steps = shards.n_steps, .width = shards.width, .lanes = shards.lanes};
-        char *sums = state->sums + (size_t)(level * state->padded_parameters) * size;
-        state->measures[level] = (ls_simd_measures){0};
+        /* A right half of one chunk adds itself to its left neighbour, which is what the tree would do with
+         * its sums. */
+        const bool add = done % 2 == 0 && group.n_steps > 1 && group.n_steps <= LS_SIMD_STEPS;
+        const int at_level = add ? level - 1 : level;
+        char *sums = state->sums + (size_t)(at_level * state->padded_parameters) * size;
+        if (!add) state->measures[at_level] = (ls_simd_measures){0};
         if (group.n_steps == 0) memset(sums, 0, (size_t)state->padded_parameters * size);
         if (group.n_steps > 0)
-            state->kernel->gradient(&state->network, engine->model->parameters, &group, state->workspace,
-                                    sums, &state->measures[level]);
+            state->kernel->gradient(&state->network, engine->model->parameters, &group, state->workspace, add,
+                                    sums, &state->measures[at_level]);
         s += shards.n_shards;
         at += (size_t)(group.n_steps * group.width * (engine->model->n_features + 1)) * size;
-        level++;
+        level = at_level + 1;
         /* Each factor 2 of the groups done completes a right half. */
-        for (int64_t complete = done; complete % 2 == 0; complete /= 2) {
+        for (int64_t complete = add ? done / 2 : done; complete % 2 == 0; complete /= 2) {
             level--;
             add_level(engine, level - 1);
         }

@@ -97,6 +97,16 @@ typedef struct ls_train_setup {
     const char *engine;
 } ls_train_setup;
 
+/* Where the time went: seconds, means over the ranks. */
+typedef struct ls_train_times {
+    double compute;        /* gradients, updates */
+    double communication;  /* adding the ranks' sums */
+    double waiting;        /* for the sums of other ranks */
+    double io;             /* reading the data; writing checkpoints and the model */
+    int better_ranks;      /* a number of ranks with which the steps would be faster, or the present one */
+    double better_seconds; /* what they would take with it, about */
+} ls_train_times;
+
 typedef struct ls_train_observer {
     void *context;
     /* Called on rank 0 once, when everything has been checked and read and the first step is next. May be
@@ -108,6 +118,8 @@ typedef struct ls_train_observer {
     /* Called on rank 0 with a line for the log: resumed from where, a damaged checkpoint passed over. May be
      * NULL. */
     void (*notice)(void *context, const char *text);
+    /* Called on rank 0 when all is done. May be NULL. */
+    void (*end)(void *context, const ls_train_times *times);
 } ls_train_observer;
 
 /* Trains model in place on the rows of dataset. Each rank reads and keeps its own rows only. history is

@@ -127,6 +127,36 @@ static void print_progress(void *context, const ls_train_progress *progress)
     cli_progress(((const view *)context)->style, progress);
 }
 
+/* "1.23 s", "45 ms", "6 us" */
+static const char *seconds_text(double seconds, char text[16])
+{
+    if (seconds >= 0.9995) {
+        snprintf(text, 16, "%.2f s", seconds);
+    } else if (seconds >= 0.9995e-3) {
+        snprintf(text, 16, "%.0f ms", 1e3 * seconds);
+    } else {
+        snprintf(text, 16, "%.0f us", 1e6 * seconds);
+    }
+    return text;
+}
+
+static void print_times(void *context, const ls_train_times *times)
+{
+    const view *v = context;
+    const int n_ranks = ls_session_size(v->session);
+    char compute[16], communication[16], waiting[16], io[16];
+    if (v->silent) return;
+    fprintf(stderr, "time: %s compute, %s communication, %s waiting, %s reading and writing%s\n",
+            seconds_text(times->compute, compute), seconds_text(times->communication, communication),
+            seconds_text(times->waiting, waiting), seconds_text(times->io, io),
+            n_ranks > 1 ? " (means of the ranks)" : "");
+    if (times->better_ranks < n_ranks)
+        fprintf(stderr, "%d rank%s would be faster for these steps: about %s instead of %s\n",
+                times->better_ranks, times->better_ranks == 1 ? "" : "s",
+                seconds_text(times->better_seconds, compute),
+                seconds_text(times->compute + times->communication + times->waiting, io));
+}
+
 /* Both kinds of loss: Keras' fit shows the mean over an epoch while the weights changed, evaluate that of one
  * model. */
 static void print_results(const ls_history *history, const ls_metrics *finished, const char *output)
@@ -249,8 +279,11 @@ static int run(int argc, char **argv)
     if (status == LS_OK) status = make_model(session, &wanted, ls_dataset_n_features(dataset), &model);
     if (status == LS_OK) {
         view shown = {style, verbose == 0, session, model, dataset, &train};
-        const ls_train_observer observer = {
-            .context = &shown, .begin = print_setup, .progress = print_progress, .notice = print_notice};
+        const ls_train_observer observer = {.context = &shown,
+                                            .begin = print_setup,
+                                            .progress = print_progress,
+                                            .notice = print_notice,
+                                            .end = print_times};
         status = ls_train(session, model, dataset, &train, &observer, &history);
     }
     if (status == LS_OK && history_path) status = ls_history_write_csv(session, &history, history_path);

@@ -100,12 +100,15 @@ void ls_exchange_destroy(ls_exchange *exchange)
 static ls_status wait_both(const ls_exchange *exchange, MPI_Request requests[2])
 {
     MPI_Status statuses[2]; /* gcc takes MPICH's MPI_STATUSES_IGNORE for an array, and warns of its size */
+    const double begin = ls_wait_clock();
     for (int64_t look = 0;; look++) {
         int done = 0;
         LS_TRY(ls_mpi_check(MPI_Testall(2, requests, &done, statuses), "MPI_Testall"));
-        if (done) return LS_OK;
+        if (done) break;
         ls_wait_pause(look, exchange->looks);
     }
+    ls_wait_took(begin);
+    return LS_OK;
 }
 
 /* Sends a message to one party and receives one from another; -1 for none. */

@@ -1,5 +1,6 @@
 #include "comm/wait.h"
 
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -10,4 +11,14 @@ enum {
 int64_t ls_wait_looks(const ls_session *session)
 {
     return session->node_size > sysconf(_SC_NPROCESSORS_ONLN) ? LOOKS_OVERSUBSCRIBED : LOOKS;
+}
+
+ls_wait_watch ls_wait_here;
+
+double ls_wait_clock(void)
+{
+    struct timespec time;
+    if (!ls_wait_here.on) return 0;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }

@@ -5,12 +5,30 @@
 #define LS_COMM_WAIT_H
 
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "comm/comm.h"
 
 /* Looks before the core is given away, on a node with as many ranks as the session's. Local. */
 int64_t ls_wait_looks(const ls_session *session);
+
+/* Measures how long this rank waits for others, while it is on. */
+typedef struct ls_wait_watch {
+    bool on;
+    double seconds;
+} ls_wait_watch;
+
+extern ls_wait_watch ls_wait_here;
+
+/* The monotonic clock where waiting is measured, otherwise 0. Local. */
+double ls_wait_clock(void);
+
+/* Adds what has gone by since `begin`. Local. */
+static inline void ls_wait_took(double begin)
+{
+    if (ls_wait_here.on) ls_wait_here.seconds += ls_wait_clock() - begin;
+}
 
 static inline void ls_wait_pause(int64_t look, int64_t looks)
 {

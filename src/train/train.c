@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
 #include <xxhash.h>
 
 #include "base/memory.h"
@@ -20,6 +19,7 @@
 #include "train/history.h"
 #include "train/optimizer.h"
 #include "train/record.h"
+#include "train/times.h"
 #include "train/verify.h"
 
 enum {
@@ -119,21 +119,15 @@ typedef struct run {
     double checkpoint_seconds; /* when the last one was written */
     double clock;              /* at the last look, on rank 0 */
     int64_t clock_stride, steps_to_look;
+    ls_times times;
     int64_t saved_iterations; /* steps that the newest checkpoint has, -1 for none */
 } run;
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 /* Once a step: looks at the clock when it may have moved noticeably. */
 static void look_at_clock(run *r)
 {
     if (--r->steps_to_look > 0) return;
-    const double time = now();
+    const double time = ls_now();
     if (time - r->clock < CLOCK_SECONDS && r->clock_stride < MAX_CLOCK_STRIDE) {
         r->clock_stride *= 2;
     } else if (time - r->clock > 2 * CLOCK_SECONDS && r->clock_stride > 1) {
@@ -232,7 +226,7 @@ static ls_status resume(run *r)
 static ls_status prepare(run *r, ls_dataset *dataset)
 {
     const ls_train_options *options = r->options;
-    r->checkpoint_seconds = now();
+    r->checkpoint_seconds = ls_now();
     r->clock_stride = 1;
     r->saved_iterations = -1;
     ls_order_init(&r->order, ls_dataset_n_samples(dataset), r->model->n_features, options->batch_size,
@@ -247,8 +241,10 @@ static ls_status prepare(run *r, ls_dataset *dataset)
     LS_TRY(ls_tree_create(r->session, &r->engine->layout, r->n_shards, options->reduction == LS_REDUCTION_MPI,
                           &r->tree));
     ls_place_at(LS_AT_READ, -1);
-    LS_TRY(
-        ls_session_agree(r->session, ls_batches_create(&r->order, dataset, r->engine, r->tree, &r->batches)));
+    const double begin = ls_now();
+    const ls_status read = ls_batches_create(&r->order, dataset, r->engine, r->tree, &r->batches);
+    r->times.io += ls_now() - begin;
+    LS_TRY(ls_session_agree(r->session, read));
     LS_TRY(make_settings(r, dataset));
     return options->resume ? resume(r) : LS_OK;
 }
@@ -271,13 +267,15 @@ static ls_status verify_before_writing(const run *r)
 static ls_status write_checkpoint(run *r)
 {
     char *text;
+    const double begin = ls_now();
     LS_TRY(verify_before_writing(r));
     LS_TRY(format_record(r, &text));
     const ls_status status =
         ls_checkpoint_write(r->session, r->options->checkpoint_dir, r->options->checkpoint_keep, r->model,
                             r->options->learning_rate, iterations(r), text);
     ls_free(text);
-    r->checkpoint_seconds = now();
+    r->checkpoint_seconds = ls_now();
+    r->times.io += r->checkpoint_seconds - begin;
     if (status == LS_OK) r->saved_iterations = iterations(r);
     return status;
 }
@@ -285,6 +283,7 @@ static ls_status write_checkpoint(run *r)
 static ls_status write_output(run *r)
 {
     char *text;
+    const double begin = ls_now();
     const ls_training_config config = {.learning_rate = r->options->learning_rate,
                                        .iterations = iterations(r)};
     LS_TRY(verify_before_writing(r));
@@ -294,6 +293,7 @@ static ls_status write_output(run *r)
                                  ? ls_model_file_write(r->model, &config, text, r->options->output)
                                  : LS_OK;
     ls_free(text);
+    r->times.io += ls_now() - begin;
     return ls_session_agree(r->session, status);
 }
 
@@ -315,6 +315,7 @@ static ls_status step(run *r)
     const ls_train_options *options = r->options;
     const ls_message_layout *layout = &r->engine->layout;
     const bool verify = options->verify_every && iterations(r) % options->verify_every == 0;
+    ls_times_step_begins(&r->times);
     compute(r, r->position.epoch, r->position.step);
     /* What the rank itself has to say goes into its first message. Every rank has one: there are no more than
      * shards. */
@@ -325,7 +326,9 @@ static ls_status step(run *r)
     if (verify) ls_verify_digest(r->model, own + LS_STEP_INTS);
 
     void *sum;
+    ls_times_computed(&r->times);
     LS_TRY(ls_tree_reduce(r->tree, &sum));
+    ls_times_reduced(&r->times);
     const int64_t *ints = ls_message_ints(layout, sum);
     const ls_metrics batch = {.n_samples = ints[LS_STEP_SAMPLES],
                               .loss_sum = ls_message_doubles(layout, sum)[LS_STEP_LOSS],
@@ -346,6 +349,7 @@ static ls_status step(run *r)
     r->checkpoint_due = ints[LS_STEP_CHECKPOINT] != 0;
     r->position.step++;
     ls_place_step(iterations(r));
+    ls_times_step_ends(&r->times);
     return LS_OK;
 }
 
@@ -363,7 +367,8 @@ static void show(const run *r, double seconds)
 /* Ends an epoch that began (or was resumed) at time begin. */
 static ls_status end_epoch(run *r, bool whole, double begin)
 {
-    const double seconds = now() - begin;
+    const double seconds = ls_now() - begin;
+    r->times.all += seconds;
     const ls_epoch_record record = {.epoch = r->position.epoch,
                                     .metrics = r->position.metrics,
                                     .seconds = whole ? seconds : NAN,
@@ -404,14 +409,14 @@ static ls_status train_epoch(run *r)
     const bool watched = ls_session_rank(r->session) == 0 && r->observer && r->observer->progress;
     const bool whole = r->position.step == 0;
     const int64_t epoch = r->position.epoch;
-    const double begin = now();
+    const double begin = ls_now();
     double shown = begin;
     while (r->position.epoch == epoch) {
         LS_TRY(step(r));
         const bool last = r->position.step == r->order.n_batches;
         if (ls_session_rank(r->session) == 0) look_at_clock(r);
         if (watched && (last || r->clock - shown >= PROGRESS_SECONDS)) {
-            if (last) r->clock = now();
+            if (last) r->clock = ls_now();
             show(r, r->clock - begin);
             shown = r->clock;
         }
@@ -432,13 +437,23 @@ static void tell_setup(const run *r)
     r->observer->begin(r->observer->context, &setup);
 }
 
+static ls_status tell_times(const run *r)
+{
+    ls_train_times times;
+    LS_TRY(ls_times_gather(r->session, &r->times, &times));
+    if (ls_session_rank(r->session) == 0 && r->observer && r->observer->end)
+        r->observer->end(r->observer->context, &times);
+    return LS_OK;
+}
+
 static ls_status train(run *r, ls_dataset *dataset)
 {
     LS_TRY(prepare(r, dataset));
     tell_setup(r);
     while (r->position.epoch < r->options->epochs) LS_TRY(train_epoch(r));
     if (r->options->checkpoint_dir && r->saved_iterations != iterations(r)) LS_TRY(write_checkpoint(r));
-    return r->options->output ? write_output(r) : LS_OK;
+    if (r->options->output) LS_TRY(write_output(r));
+    return tell_times(r);
 }
 
 ls_status ls_train(ls_session *session, ls_model *model, ls_dataset *dataset, const ls_train_options *options,

@@ -20,8 +20,9 @@ typedef enum ls_reduction {
 /* What computes. Each gives the same bits on any number of ranks; to one another they agree within rounding.
  */
 typedef enum ls_engine_choice {
-    LS_ENGINE_AUTO,     /* by the widths of the layers */
-    LS_ENGINE_SIMD,     /* vectors across samples, for narrow layers: the same bits on every processor */
+    LS_ENGINE_AUTO,     /* the fastest one: simd */
+    LS_ENGINE_SIMD,     /* vectors across samples: the same bits on every processor */
+    LS_ENGINE_BLAS,     /* products of matrices by CBLAS: the same bits with the same BLAS kernels */
     LS_ENGINE_REFERENCE /* plain scalar C, to compare with */
 } ls_engine_choice;
 

@@ -178,7 +178,7 @@ static int run(int argc, char **argv)
 {
     static const char *const dtypes[] = {"float32", "float64", NULL};
     static const char *const shuffles[] = {"none", "epoch", NULL};
-    static const char *const engines[] = {"auto", "simd", "reference", NULL};
+    static const char *const engines[] = {"auto", "simd", "blas", "reference", NULL};
     static const char *const reductions[] = {"tree", "mpi", NULL};
     static const char *const progresses[] = {"auto", "bar", "lines", NULL};
     enum { AUTO, BAR };
@@ -227,8 +227,8 @@ static int run(int argc, char **argv)
          "compare the weights of all ranks every K steps; 0 for never", .minimum = 0, .maximum = INT64_MAX},
         {"stall-timeout", 0, CLI_DOUBLE, &stall_timeout, "SECONDS",
          "end the job and say who is stuck when nothing moves for so long; 0 for never"},
-        {"engine", 0, CLI_CHOICE, &engine, "auto|simd|reference",
-         "what computes: auto chooses by the widths of the layers", .choices = engines},
+        {"engine", 0, CLI_CHOICE, &engine, "auto|simd|blas|reference",
+         "what computes; auto is simd, whose bits are the same on every processor", .choices = engines},
         {"reduction", 0, CLI_CHOICE, &reduction, "tree|mpi",
          "how sums cross ranks: the fixed tree, or MPI_Allreduce, whose bits depend on the number of ranks",
          .choices = reductions},

@@ -4,8 +4,20 @@
 
 const ls_engine_kind *ls_engine_choose(ls_engine_choice choice, const ls_model *model)
 {
+    switch (choice) {
+    case LS_ENGINE_SIMD:
+        return &ls_engine_simd;
+    case LS_ENGINE_BLAS:
+        return &ls_engine_blas;
+    case LS_ENGINE_REFERENCE:
+        return &ls_engine_reference;
+    case LS_ENGINE_AUTO:
+        break;
+    }
+    /* Where the kernels have vectors with a fused multiply-add they are faster than BLAS at every width. The
+     * portable ones are not; but what is chosen must not depend on the processor, for the bits do. */
     (void)model;
-    return choice == LS_ENGINE_REFERENCE ? &ls_engine_reference : &ls_engine_simd;
+    return &ls_engine_simd;
 }
 
 ls_status ls_engine_create(const ls_engine_kind *kind, const ls_model *model, int64_t batch_size,

@@ -63,7 +63,8 @@ struct ls_engine {
 };
 
 extern const ls_engine_kind ls_engine_reference; /* plain scalar C: the oracle for the others */
-extern const ls_engine_kind ls_engine_simd;      /* vectors across samples, for narrow networks */
+extern const ls_engine_kind ls_engine_simd;      /* vectors across samples */
+extern const ls_engine_kind ls_engine_blas;      /* products of matrices by CBLAS */
 
 /* The engine of that name, or the one for the model's widths. Local. */
 const ls_engine_kind *ls_engine_choose(ls_engine_choice choice, const ls_model *model);

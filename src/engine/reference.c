@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "engine/arithmetic.h"
 #include "engine/engine.h"
+#include "engine/packed_rows.h"
 
 typedef struct reference_state {
     void *activations; /* outputs of every layer for one sample, layer after layer */
@@ -71,39 +72,12 @@ static ls_status reference_create(ls_engine *engine)
 #undef EXP
 #undef LOG1P
 
-/* Packed rows are all features, row after row, then all labels. */
-static int64_t total_rows(const int64_t *shard_rows, int64_t n_shards)
-{
-    int64_t n = 0;
-    for (int64_t shard = 0; shard < n_shards; shard++) n += shard_rows[shard];
-    return n;
-}
-
-static size_t reference_packed_size(const ls_engine *engine, const int64_t *shard_rows, int64_t n_shards)
-{
-    return (size_t)(total_rows(shard_rows, n_shards) * (engine->model->n_features + 1)) *
-           ls_dtype_size(engine->model->dtype);
-}
-
-static void reference_pack(const ls_engine *engine, const void *x, const void *y, const int64_t *rows,
-                           const int64_t *shard_rows, int64_t n_shards, void *packed)
-{
-    const size_t size = ls_dtype_size(engine->model->dtype),
-                 row_size = (size_t)engine->model->n_features * size;
-    const int64_t n_rows = total_rows(shard_rows, n_shards);
-    char *to_x = packed, *to_y = to_x + (size_t)n_rows * row_size;
-    for (int64_t i = 0; i < n_rows; i++, to_x += row_size, to_y += size) {
-        memcpy(to_x, (const char *)x + (size_t)rows[i] * row_size, row_size);
-        memcpy(to_y, (const char *)y + (size_t)rows[i] * size, size);
-    }
-}
-
 static void reference_gradient(ls_engine *engine, const void *packed, const int64_t *shard_rows,
                                int64_t n_shards, void *message)
 {
     const reference_state *state = engine->state;
     const void *x = packed, *y = (const char *)packed +
-                                 (size_t)(total_rows(shard_rows, n_shards) * engine->model->n_features) *
+                                 (size_t)(ls_total_rows(shard_rows, n_shards) * engine->model->n_features) *
                                      ls_dtype_size(engine->model->dtype);
     const bool single = engine->model->dtype == LS_FLOAT32;
     const size_t size = engine->layout.size;
@@ -152,8 +126,8 @@ const ls_engine_kind ls_engine_reference = {
     .arithmetic = ls_arithmetic_name,
     .create = reference_create,
     .destroy = reference_destroy,
-    .packed_size = reference_packed_size,
-    .pack = reference_pack,
+    .packed_size = ls_packed_rows_size,
+    .pack = ls_pack_rows,
     .gradient = reference_gradient,
     .measure = reference_measure,
     .predict = reference_predict,

@@ -27,7 +27,7 @@ static const network networks[] = {
 };
 enum { N_NETWORKS = sizeof networks / sizeof networks[0] };
 
-static const ls_engine_kind *const kinds[] = {&ls_engine_reference, &ls_engine_simd};
+static const ls_engine_kind *const kinds[] = {&ls_engine_reference, &ls_engine_simd, &ls_engine_blas};
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
 
 static ls_engine *make_engine(const ls_engine_kind *kind, const ls_model *model, int64_t n_shards)

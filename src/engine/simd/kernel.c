@@ -268,21 +268,18 @@ ALWAYS_INLINE void forward(const ls_simd_network *network, const REAL *parameter
         forward_layer(network, &network->layers[l], parameters, workspace, n_v, l == network->n_layers - 1);
 }
 
-/* From the logits: measures, and (for the gradient) the derivative of the cross-entropy by them, p - y. The
- * loss of a sample is max(z, 0)
- * - zy + log1p(exp(-|z|)); a chunk's logarithms are taken together, of the product of all 1 + e, kept as that
- * product minus 1 so that small e are not lost. */
-ALWAYS_INLINE void finish(const ls_simd_network *network, const REAL *packed, int64_t n_steps, int64_t width,
-                          REAL *workspace, bool with_delta, double *losses, ls_simd_measures *measures)
+/* Logits and labels of some steps, the labels of one step label_step values after those of the one before:
+ * measures and, unless deltas is NULL, the derivative of the cross-entropy by the logits, p - y. The loss of
+ * a sample is max(z, 0) - zy + log1p(exp(-|z|)); a chunk's logarithms are taken together, of the product of
+ * all 1 + e, kept as that product minus 1 so that small e are not lost. */
+ALWAYS_INLINE void judge_steps(const REAL *logits, const REAL *all_labels, int64_t label_step,
+                               int64_t n_steps, int64_t width, REAL *deltas, double *losses,
+                               ls_simd_measures *measures)
 {
-    const ls_simd_layer *last = &network->layers[network->n_layers - 1];
-    const REAL *logits = row_at(workspace, last->output_row);
-    REAL *deltas = row_at(workspace, last->delta_row);
-    const int64_t step_values = (network->n_features + 1) * width;
     for (int64_t lane = 0; lane < width; lane += VL) {
-        const REAL *labels = packed + network->n_features * width + lane;
+        const REAL *labels = all_labels + lane;
         vec linear = all(0), product = all(0);
-        for (int64_t step = 0; step < n_steps; step++, labels += step_values) {
+        for (int64_t step = 0; step < n_steps; step++, labels += label_step) {
             const vec y = load(labels), z = load(logits + step * width + lane);
             const vec e = exp_minus(z), p = sigmoid_of(z, e);
             const mask valid = greater(y, all((REAL)-0.5)), positive = greater(y, all(0)),
@@ -295,10 +292,19 @@ ALWAYS_INLINE void finish(const ls_simd_network *network, const REAL *packed, in
             measures->tp += n_tp;
             measures->fp += count(both(predicted, valid)) - n_tp;
             measures->positives += count(positive);
-            if (with_delta) store(deltas + step * width + lane, where_or_zero(valid, p - y));
+            if (deltas) store(deltas + step * width + lane, where_or_zero(valid, p - y));
         }
         add_to_doubles(losses + lane, linear + log1p_(product));
     }
+}
+
+ALWAYS_INLINE void finish(const ls_simd_network *network, const REAL *packed, int64_t n_steps, int64_t width,
+                          REAL *workspace, bool with_delta, double *losses, ls_simd_measures *measures)
+{
+    const ls_simd_layer *last = &network->layers[network->n_layers - 1];
+    judge_steps(row_at(workspace, last->output_row), packed + network->n_features * width,
+                (network->n_features + 1) * width, n_steps, width,
+                with_delta ? row_at(workspace, last->delta_row) : NULL, losses, measures);
 }
 
 /* Lanes that are not in use hold 0. */
@@ -530,6 +536,31 @@ static void predict(const ls_simd_network *network, const void *parameters, cons
     }
 }
 
+static void judge(const void *logits, const void *labels, int64_t n_steps, void *deltas,
+                  ls_simd_measures *measures)
+{
+    double losses[MAX_LANES] = {0};
+    for (int64_t step = 0; step < n_steps; step += LS_SIMD_STEPS) {
+        const int64_t at = step * MAX_LANES,
+                      n = n_steps - step < LS_SIMD_STEPS ? n_steps - step : LS_SIMD_STEPS;
+        judge_steps((const REAL *)logits + at, (const REAL *)labels + at, MAX_LANES, n, MAX_LANES,
+                    (REAL *)deltas + at, losses, measures);
+    }
+    measures->loss_sum += fold_losses(losses);
+}
+
+static void activate_values(ls_activation activation, int64_t n, void *z)
+{
+    for (REAL *at = z, *end = at + n; at < end; at += VL) store(at, activate(activation, load(at)));
+}
+
+static void multiply_by_derivative(ls_activation activation, const void *values, int64_t n, void *deltas)
+{
+    REAL *d = deltas;
+    for (int64_t i = 0; i < n; i += VL)
+        store(d + i, load(d + i) * derivative(activation, load((const REAL *)values + i)));
+}
+
 #define ELEMENTWISE(name, expression)                                                                        \
     static void name(const void *x, int64_t n, void *y)                                                      \
     {                                                                                                        \
@@ -551,6 +582,9 @@ const ls_simd_kernel LS_SIMD_SYMBOL = {
     .gradient = gradient,
     .measure = measure,
     .predict = predict,
+    .judge = judge,
+    .activate = activate_values,
+    .multiply_by_derivative = multiply_by_derivative,
     .tanh = tanh_values,
     .exp_minus = exp_minus_values,
     .sigmoid = sigmoid_values,

@@ -85,6 +85,15 @@ typedef struct ls_simd_kernel {
     /* Probabilities of class 1: n_steps times width values. */
     void (*predict)(const ls_simd_network *network, const void *parameters, const ls_simd_group *group,
                     void *workspace, void *p);
+    /* For an engine that lays samples out otherwise: logits and labels of n_steps * (most lanes of a group)
+     * samples in a row, label -1 where there is none: their measures, added, and the derivatives of the loss
+     * by the logits. */
+    void (*judge)(const void *logits, const void *labels, int64_t n_steps, void *deltas,
+                  ls_simd_measures *measures);
+    /* n values in place, n rounded up to a multiple of the lanes: z = activation(z); deltas *= the derivative
+     * from the values. */
+    void (*activate)(ls_activation activation, int64_t n, void *z);
+    void (*multiply_by_derivative)(ls_activation activation, const void *values, int64_t n, void *deltas);
     /* tanh, exp(-|x|), sigmoid and log1p (of x >= 0) of n values, a multiple of lanes: for the tests of their
      * accuracy. */
     void (*tanh)(const void *x, int64_t n, void *y);

@@ -1,4 +1,5 @@
-/* Synthetic data: scikit-learn's make_classification and train_test_split, element by element. */
+/* Synthetic data: scikit-learn's make_classification and train_test_split, element by element; or the same
+ * model of data from a generator without limits. */
 #ifndef LOCKSTEP_GENERATE_H
 #define LOCKSTEP_GENERATE_H
 
@@ -32,21 +33,37 @@ typedef struct ls_make_classification {
 /* scikit-learn's defaults, random_state 0. Local. */
 void ls_make_classification_defaults(ls_make_classification *parameters);
 
+/* Where the random numbers come from. */
+typedef enum ls_rng {
+    LS_RNG_MT19937, /* NumPy's RandomState: scikit-learn's numbers, made one after the other */
+    LS_RNG_PHILOX   /* Philox4x32-10: sample i is a function of the parameters and i alone */
+} ls_rng;
+
+/* "mt19937" or "philox". Local. */
+const char *ls_rng_name(ls_rng rng);
+
 /* Largest n_samples * n_features that ls_generate makes with scikit-learn's sequential generator. */
 #define LS_GENERATE_MAX_VALUES ((int64_t)1 << 29)
 
 typedef struct ls_generate_options {
     ls_make_classification data;
     double train_size;           /* 0: no split; below 1: share of the rows; otherwise number of rows */
-    uint32_t split_random_state; /* seed of train_test_split */
+    uint32_t split_random_state; /* seed of train_test_split; not used with LS_RNG_PHILOX */
     ls_dtype dtype;              /* storage type of X, LS_FLOAT64 by default */
+    ls_rng rng;                  /* LS_RNG_MT19937 by default */
 } ls_generate_options;
 
 /* Makes the data and writes /train/X, /train/y and, with a split, /test/X, /test/y; all parameters and
  * versions become attributes of the root group, under scikit-learn's names. y is uint8 (int64 with more than
- * 256 classes). Rank 0 makes and writes, the bytes depend on the options only. Collective; arguments must
- * agree on all ranks. LS_E_USAGE for parameters that scikit-learn rejects (named as scikit-learn names them)
- * and above LS_GENERATE_MAX_VALUES, LS_E_OUTPUT when the file cannot be written; then no file is left. */
+ * 256 classes). The bytes depend on the options only.
+ *
+ * With LS_RNG_MT19937 rank 0 makes and writes. With LS_RNG_PHILOX every rank makes and writes its share, in
+ * memory that does not depend on n_samples; /train takes the first samples, /test the rest: they are shuffled
+ * already (with data.shuffle off they lie cluster after cluster).
+ *
+ * Collective; arguments must agree on all ranks. LS_E_USAGE for parameters that scikit-learn rejects (named
+ * as scikit-learn names them) and with LS_RNG_MT19937 above LS_GENERATE_MAX_VALUES, LS_E_OUTPUT when the file
+ * cannot be written; then no file is left. */
 ls_status ls_generate(ls_session *session, const ls_generate_options *options, const char *output);
 
 #endif

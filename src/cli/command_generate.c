@@ -9,7 +9,10 @@ static const char detail[] =
     "default and "
     "the meaning of its parameter there. Lists are written 0.2,0.8.\n"
     "With --train-size the rows are divided like train_test_split(X, y, train_size=..., "
-    "random_state=SPLIT_RANDOM_STATE) into /train and /test, otherwise all are in /train.";
+    "random_state=SPLIT_RANDOM_STATE) into /train and /test, otherwise all are in /train.\n"
+    "With --rng philox the parameters mean the same, but the numbers are others: each sample depends on the "
+    "seed and its own number only, so that all ranks make their share of any number of samples, and the file "
+    "is the same for any number of ranks. /train then takes the first samples.";
 
 static void print_result(const ls_generate_options *options, int64_t n_train, const char *output)
 {
@@ -23,15 +26,15 @@ static void print_result(const ls_generate_options *options, int64_t n_train, co
 static int run(int argc, char **argv)
 {
     static const char *const dtypes[] = {"float32", "float64", NULL};
-    static const char *const generators[] = {"sklearn", NULL};
+    static const char *const generators[] = {"mt19937", "philox", NULL};
     ls_generate_options generate = {.dtype = LS_FLOAT64};
     ls_make_classification *data = &generate.data;
     ls_make_classification_defaults(data);
     cli_doubles weights = {0}, shift = {0}, scale = {0};
     int64_t random_state = 0, split_random_state = 0;
-    int dtype = LS_FLOAT64, generator = 0;
+    int dtype = LS_FLOAT64, rng = LS_RNG_MT19937;
     const char *output = NULL;
-    bool train_size_given = false;
+    bool train_size_given = false, split_random_state_given = false;
     const cli_option options[] = {
         {"output", 'o', CLI_TEXT, &output, "FILE", "HDF5 file to write (required)", .shown_default = ""},
         {"n-samples", 0, CLI_INT, &data->n_samples, "M", "number of samples"},
@@ -57,11 +60,11 @@ static int run(int argc, char **argv)
         {"train-size", 0, CLI_DOUBLE, &generate.train_size, "S",
          "rows of /train: a share below 1 or a number of rows", .shown_default = "all",
          .given = &train_size_given},
-        {"split-random-state", 0, CLI_INT, &split_random_state, "SEED", "seed of the split",
-         .maximum = UINT32_MAX},
+        {"split-random-state", 0, CLI_INT, &split_random_state, "SEED", "seed of the split (mt19937)",
+         .maximum = UINT32_MAX, .given = &split_random_state_given},
         {"dtype", 0, CLI_CHOICE, &dtype, "float32|float64", "storage type of X", .choices = dtypes},
-        {"rng", 0, CLI_CHOICE, &generator, "sklearn", "generator of the random numbers",
-         .choices = generators},
+        {"rng", 0, CLI_CHOICE, &rng, "mt19937|philox",
+         "random numbers: scikit-learn's own, or made by all ranks without a limit", .choices = generators},
         {.kind = CLI_END}};
     const char *positionals[CLI_MAX_POSITIONALS];
     const int parsed = cli_parse(&cli_generate, options, argc, argv, positionals);
@@ -73,6 +76,9 @@ static int run(int argc, char **argv)
         refused = cli_usage_error(&cli_generate,
                                   "--train-size: %g is neither a share between 0 and 1 nor a number of rows",
                                   generate.train_size);
+    } else if (split_random_state_given && rng == LS_RNG_PHILOX) {
+        refused = cli_usage_error(&cli_generate, "--split-random-state goes with --rng mt19937: with philox "
+                                                 "/train takes the first samples, leave it out");
     }
     if (refused) {
         cli_doubles_free(&weights);
@@ -81,6 +87,7 @@ static int run(int argc, char **argv)
         return refused;
     }
     generate.dtype = (ls_dtype)dtype;
+    generate.rng = (ls_rng)rng;
     data->random_state = (uint32_t)random_state;
     generate.split_random_state = (uint32_t)split_random_state;
     data->weights = weights.values;

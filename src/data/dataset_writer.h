@@ -11,11 +11,10 @@
 #include <stdint.h>
 
 #include "comm/comm.h"
+#include "data/file_type.h"
 #include "lockstep/types.h"
 
 typedef struct ls_dataset_writer ls_dataset_writer;
-
-typedef enum ls_file_type { LS_FILE_FLOAT32, LS_FILE_FLOAT64, LS_FILE_UINT8, LS_FILE_INT64 } ls_file_type;
 
 /* Checks that the directory of path can be written and makes the temporary file. Collective; path must agree.
  * LS_E_OUTPUT names the path and the system's reason. The caller ends with commit or abandon. */

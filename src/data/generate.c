@@ -6,12 +6,18 @@
 #include "comm/comm.h"
 #include "data/dataset_writer.h"
 #include "data/make_classification.h"
+#include "data/philox_classification.h"
 #include "data/train_test_split.h"
 
 /* The release whose numbers are matched; the parity test compares with it. */
 #define SKLEARN_VERSION "1.9.1"
 
-enum { VALUES_PER_WRITE = 1 << 20, LARGEST_BYTE_CLASS = 255 };
+enum {
+    VALUES_PER_WRITE = 1 << 20,
+    CACHED_VALUES = 1 << 16, /* a write of rows that have just been made takes them from the cache */
+    LARGEST_BYTE_CLASS = 255,
+    ROWS_OF_WHOLE_PAGES = 4096, /* so many rows of any type fill pages, which ranks then need not share */
+};
 
 void ls_make_classification_defaults(ls_make_classification *parameters)
 {
@@ -34,6 +40,11 @@ void ls_make_classification_defaults(ls_make_classification *parameters)
     };
 }
 
+const char *ls_rng_name(ls_rng rng)
+{
+    return rng == LS_RNG_PHILOX ? "philox" : "mt19937";
+}
+
 /* One of the two sets in the file: which rows it takes, and where they go. */
 typedef struct output_set {
     const char *x_path, *y_path;
@@ -46,12 +57,11 @@ static ls_status check_options(const ls_generate_options *options, output_set *t
 {
     const ls_make_classification *data = &options->data;
     LS_TRY(ls_make_classification_check(data));
-    if (data->n_samples > LS_GENERATE_MAX_VALUES / data->n_features)
+    if (options->rng == LS_RNG_MT19937 && data->n_samples > LS_GENERATE_MAX_VALUES / data->n_features)
         return ls_fail(
             LS_E_USAGE,
             "n_samples=%lld, n_features=%lld: scikit-learn's sequential generator is limited to %lld values "
-            "here; more need the counter-based generator (--rng philox), which this version does not have "
-            "yet",
+            "here; more need the counter-based generator (--rng philox): other numbers of the same kind",
             (long long)data->n_samples, (long long)data->n_features, (long long)LS_GENERATE_MAX_VALUES);
     train->n_rows = data->n_samples;
     if (options->train_size == 0) return LS_OK;
@@ -85,8 +95,13 @@ static ls_status write_attributes(ls_dataset_writer *writer, const ls_generate_o
         {"shuffle", data->shuffle},
         {"random_state", data->random_state},
     };
-    LS_TRY(ls_dataset_writer_set_text(writer, "/", "generator", "sklearn.datasets.make_classification"));
-    LS_TRY(ls_dataset_writer_set_text(writer, "/", "sklearn_version", SKLEARN_VERSION));
+    if (options->rng == LS_RNG_MT19937) {
+        LS_TRY(ls_dataset_writer_set_text(writer, "/", "generator", "sklearn.datasets.make_classification"));
+        LS_TRY(ls_dataset_writer_set_text(writer, "/", "sklearn_version", SKLEARN_VERSION));
+    } else {
+        LS_TRY(ls_dataset_writer_set_text(writer, "/", "generator", "lockstep generate"));
+    }
+    LS_TRY(ls_dataset_writer_set_text(writer, "/", "rng", ls_rng_name(options->rng)));
     LS_TRY(ls_dataset_writer_set_text(writer, "/", "lockstep_version", LOCKSTEP_VERSION));
     for (size_t i = 0; i < sizeof integers / sizeof *integers; i++)
         LS_TRY(ls_dataset_writer_set_int(writer, "/", integers[i].name, integers[i].value));
@@ -104,15 +119,21 @@ static ls_status write_attributes(ls_dataset_writer *writer, const ls_generate_o
         LS_TRY(ls_dataset_writer_set_double(writer, "/", "train_size", options->train_size));
     else
         LS_TRY(ls_dataset_writer_set_int(writer, "/", "train_size", (int64_t)options->train_size));
+    if (options->rng == LS_RNG_PHILOX)
+        return ls_dataset_writer_set_text(writer, "/", "split_random_state", "None");
     return ls_dataset_writer_set_int(writer, "/", "split_random_state", options->split_random_state);
+}
+
+static ls_file_type label_type(const ls_generate_options *options)
+{
+    return options->data.n_classes - 1 > LARGEST_BYTE_CLASS ? LS_FILE_INT64 : LS_FILE_UINT8;
 }
 
 static ls_status declare(ls_dataset_writer *writer, const ls_generate_options *options, output_set *sets,
                          int n_sets)
 {
     const ls_file_type x_type = options->dtype == LS_FLOAT32 ? LS_FILE_FLOAT32 : LS_FILE_FLOAT64;
-    const ls_file_type y_type =
-        options->data.n_classes - 1 > LARGEST_BYTE_CLASS ? LS_FILE_INT64 : LS_FILE_UINT8;
+    const ls_file_type y_type = label_type(options);
     for (int s = 0; s < n_sets; s++) {
         LS_TRY(ls_dataset_writer_add_array(writer, sets[s].x_path, x_type, sets[s].n_rows,
                                            options->data.n_features, &sets[s].x_array));
@@ -129,7 +150,7 @@ static ls_status gather(const ls_generate_options *options, const output_set *se
 {
     const int64_t n_features = options->data.n_features;
     const bool as_float = options->dtype == LS_FLOAT32;
-    const bool as_int64 = options->data.n_classes - 1 > LARGEST_BYTE_CLASS;
+    const bool as_int64 = label_type(options) == LS_FILE_INT64;
     for (int64_t i = 0; i < n_rows; i++) {
         const int64_t row = set->rows ? set->rows[first + i] : first + i;
         for (int64_t j = 0; j < n_features; j++) {
@@ -203,20 +224,72 @@ static ls_status make_and_write(ls_dataset_writer *writer, const ls_generate_opt
     return status;
 }
 
+/* This rank's rows of a set whose row 0 is sample first_sample: whole pages of each array, as evenly as that
+ * allows. */
+static ls_status fill_set(const ls_session *session, ls_dataset_writer *writer,
+                          const ls_generate_options *options, ls_philox_classification *source,
+                          const output_set *set, int64_t first_sample, void *x_block, void *y_block,
+                          int64_t n_block)
+{
+    const ls_file_type y_type = label_type(options);
+    const int64_t n_pieces = set->n_rows / ROWS_OF_WHOLE_PAGES + (set->n_rows % ROWS_OF_WHOLE_PAGES != 0);
+    const int64_t first_piece = ls_split(n_pieces, session->size, session->rank);
+    const int64_t end_piece = ls_split(n_pieces, session->size, session->rank + 1);
+    const int64_t end = end_piece == n_pieces ? set->n_rows : end_piece * ROWS_OF_WHOLE_PAGES;
+    for (int64_t first = first_piece * ROWS_OF_WHOLE_PAGES; first < end; first += n_block) {
+        const int64_t n_rows = end - first < n_block ? end - first : n_block;
+        ls_philox_classification_fill(source, first_sample + first, n_rows, x_block, y_type, y_block);
+        LS_TRY(ls_dataset_writer_write_rows(writer, set->x_array, first, n_rows, x_block));
+        LS_TRY(ls_dataset_writer_write_rows(writer, set->y_array, first, n_rows, y_block));
+    }
+    return LS_OK;
+}
+
+/* Every rank's part: samples that depend on nothing but their numbers. */
+static ls_status fill_and_write(const ls_session *session, ls_dataset_writer *writer,
+                                const ls_generate_options *options, ls_philox_classification *source,
+                                const output_set *sets, int n_sets)
+{
+    const int64_t n_features = options->data.n_features;
+    const int64_t n_block = n_features < CACHED_VALUES ? CACHED_VALUES / n_features : 1;
+    void *x_block = NULL, *y_block = NULL;
+    ls_status status =
+        ls_alloc(&x_block, (size_t)(n_block * n_features), ls_dtype_size(options->dtype), "rows to write");
+    if (status == LS_OK) status = ls_alloc(&y_block, (size_t)n_block, sizeof(int64_t), "labels to write");
+    int64_t first_sample = 0;
+    for (int s = 0; status == LS_OK && s < n_sets; s++) {
+        status =
+            fill_set(session, writer, options, source, &sets[s], first_sample, x_block, y_block, n_block);
+        first_sample += sets[s].n_rows;
+    }
+    ls_free(x_block);
+    ls_free(y_block);
+    return status;
+}
+
 ls_status ls_generate(ls_session *session, const ls_generate_options *options, const char *output)
 {
     output_set sets[2] = {{.x_path = "/train/X", .y_path = "/train/y"},
                           {.x_path = "/test/X", .y_path = "/test/y"}};
-    LS_TRY(ls_session_agree(session, check_options(options, &sets[0], &sets[1])));
     const int n_sets = options->train_size == 0 ? 1 : 2;
-
+    ls_philox_classification *source = NULL;
     ls_dataset_writer *writer = NULL;
-    LS_TRY(ls_dataset_writer_create(session, output, &writer));
-    const ls_status declared = declare(writer, options, sets, n_sets);
-    if (declared != LS_OK) {
-        ls_dataset_writer_abandon(writer);
-        return declared;
+    ls_status status = check_options(options, &sets[0], &sets[1]);
+    if (status == LS_OK && options->rng == LS_RNG_PHILOX)
+        status = ls_philox_classification_open(&options->data, options->dtype, &source);
+    status = ls_session_agree(session, status);
+    if (status == LS_OK) status = ls_dataset_writer_create(session, output, &writer);
+    if (status == LS_OK) {
+        status = declare(writer, options, sets, n_sets);
+        if (status != LS_OK) ls_dataset_writer_abandon(writer);
     }
-    const ls_status written = session->rank == 0 ? make_and_write(writer, options, sets, n_sets) : LS_OK;
-    return ls_dataset_writer_commit(writer, written);
+    if (status == LS_OK) {
+        if (source)
+            status = fill_and_write(session, writer, options, source, sets, n_sets);
+        else if (session->rank == 0)
+            status = make_and_write(writer, options, sets, n_sets);
+        status = ls_dataset_writer_commit(writer, status);
+    }
+    ls_philox_classification_close(source);
+    return status;
 }

@@ -39,9 +39,9 @@ static ls_status check_per_feature(const char *name, const double *values, int64
     return LS_OK;
 }
 
-/* The share of class k; a missing last one is what the others leave of 1. Plain summation from left to right,
- * as NumPy scalars are summed (Python 3.12 sums a plain list of floats with compensation). */
-static double class_share(const ls_make_classification *p, int64_t k)
+/* Plain summation from left to right, as NumPy scalars are summed (Python 3.12 sums a plain list of floats
+ * with compensation). */
+double ls_make_classification_share(const ls_make_classification *p, int64_t k)
 {
     if (!p->weights) return 1.0 / (double)p->n_classes;
     if (k < p->n_weights) return p->weights[k];
@@ -57,7 +57,7 @@ static ls_status check_weights(const ls_make_classification *p)
         return ls_fail(LS_E_USAGE, "weights: %lld given: there must be n_classes=%lld of them, or one fewer",
                        (long long)p->n_weights, (long long)p->n_classes);
     for (int64_t k = 0; k < p->n_classes; k++) {
-        const double share = class_share(p, k);
+        const double share = ls_make_classification_share(p, k);
         /* The bound keeps sums of cluster sizes within 64 bits. */
         if (!(fabs(share) * (double)p->n_samples <= 0x1p62 / (double)p->n_classes))
             return ls_fail(LS_E_USAGE,
@@ -208,31 +208,38 @@ static int64_t slice_position(int64_t position, int64_t n)
     return position < 0 ? 0 : position > n ? n : position;
 }
 
-/* Cuts the rows into clusters and gives each its class, covariance and centre. The sizes follow the shares of
- * the classes; what rounding leaves over is dealt out one by one. Shares that exceed 1 or are negative make
- * slices that are cut off, empty or overlapping, exactly as in scikit-learn. */
-static ls_status place_clusters(ls_mt19937 *generator, const ls_make_classification *p, int64_t n_clusters,
-                                const double *centroids, double *covariance, double *x, int64_t *y)
+void ls_make_classification_stops(const ls_make_classification *p, int64_t *stops)
 {
-    const int64_t n = p->n_samples, k = p->n_informative;
+    const int64_t n = p->n_samples, n_clusters = p->n_classes * p->n_clusters_per_class;
     int64_t total = 0;
-    for (int64_t cluster = 0; cluster < n_clusters; cluster++)
-        total +=
-            (int64_t)((double)n * class_share(p, cluster % p->n_classes) / (double)p->n_clusters_per_class);
+    for (int64_t cluster = 0; cluster < n_clusters; cluster++) {
+        const double share = ls_make_classification_share(p, cluster % p->n_classes);
+        stops[cluster] = (int64_t)((double)n * share / (double)p->n_clusters_per_class);
+        total += stops[cluster];
+    }
     const int64_t missing = n > total ? n - total : 0;
     int64_t stop = 0;
     for (int64_t cluster = 0; cluster < n_clusters; cluster++) {
-        const int64_t label = cluster % p->n_classes;
-        const int64_t start = stop;
-        stop += (int64_t)((double)n * class_share(p, label) / (double)p->n_clusters_per_class);
-        stop += missing / n_clusters + (cluster < missing % n_clusters);
-        const int64_t first = slice_position(start, n), end = slice_position(stop, n);
+        stop += stops[cluster] + missing / n_clusters + (cluster < missing % n_clusters);
+        stops[cluster] = stop;
+    }
+}
+
+/* Gives each cluster's rows their class, covariance and centre. Shares that exceed 1 or are negative make
+ * slices that are cut off, empty or overlapping, exactly as in scikit-learn. */
+static ls_status place_clusters(ls_mt19937 *generator, const ls_make_classification *p, const int64_t *stops,
+                                const double *centroids, double *covariance, double *x, int64_t *y)
+{
+    const int64_t n = p->n_samples, k = p->n_informative, n_clusters = p->n_classes * p->n_clusters_per_class;
+    for (int64_t cluster = 0; cluster < n_clusters; cluster++) {
+        const int64_t first = slice_position(cluster > 0 ? stops[cluster - 1] : 0, n);
+        const int64_t end = slice_position(stops[cluster], n);
         draw_mixing_matrix(generator, k * k, covariance);
         if (first >= end) continue;
         double *rows = x + first * p->n_features;
         LS_TRY(ls_numpy_dot(end - first, k, k, rows, p->n_features, covariance, rows, p->n_features));
         for (int64_t i = first; i < end; i++) {
-            y[i] = label;
+            y[i] = cluster % p->n_classes;
             for (int64_t j = 0; j < k; j++) x[i * p->n_features + j] += centroids[cluster * k + j];
         }
     }
@@ -244,17 +251,21 @@ static ls_status make_informative(ls_mt19937 *generator, const ls_make_classific
 {
     const int64_t k = p->n_informative, n_clusters = p->n_classes * p->n_clusters_per_class;
     double *centroids = NULL, *covariance = NULL;
+    int64_t *stops = NULL;
     ls_status status =
         ls_alloc(&centroids, (size_t)n_clusters * (size_t)k, sizeof *centroids, "cluster centres");
     if (status == LS_OK)
         status = ls_alloc(&covariance, (size_t)k * (size_t)k, sizeof *covariance, "covariance");
+    if (status == LS_OK) status = ls_alloc(&stops, (size_t)n_clusters, sizeof *stops, "sizes of clusters");
     if (status == LS_OK) status = draw_centroids(generator, p, n_clusters, centroids);
     if (status == LS_OK) {
         draw_normal_columns(generator, p->n_samples, k, x, p->n_features);
-        status = place_clusters(generator, p, n_clusters, centroids, covariance, x, y);
+        ls_make_classification_stops(p, stops);
+        status = place_clusters(generator, p, stops, centroids, covariance, x, y);
     }
     ls_free(centroids);
     ls_free(covariance);
+    ls_free(stops);
     return status;
 }
 

@@ -13,6 +13,15 @@
  * parameter, what was given and what is allowed. Local. */
 ls_status ls_make_classification_check(const ls_make_classification *parameters);
 
+/* The share of class k < n_classes; a missing last one is what the others leave of 1. Local. */
+double ls_make_classification_share(const ls_make_classification *parameters, int64_t k);
+
+/* Fills stops (n_classes * n_clusters_per_class) with the row after each cluster's last one, before the
+ * shuffle; the clusters lie one after the other, cluster c is of class c % n_classes. The sizes follow the
+ * shares of the classes; what rounding leaves over is dealt out one by one. Stops are beyond n_samples where
+ * shares exceed 1, and shrink where they are negative. Local. */
+void ls_make_classification_stops(const ls_make_classification *parameters, int64_t *stops);
+
 /* Checks the parameters and makes the data: x is n_samples x n_features, row-major; y (n_samples) are classes
  * 0 .. n_classes - 1. Both belong to the caller. Needs one more block of the size of x while it works, if
  * shuffle is on. Local: a pure function of the parameters. */

@@ -12,7 +12,10 @@ typedef enum ls_stream {
     LS_STREAM_DEAL = 2,    /* which block of rows goes where: index = round of the bijection */
     LS_STREAM_WINDOWS = 3, /* order of a shard's windows in an epoch */
     LS_STREAM_ROWS = 4,    /* order of the rows inside a window in an epoch */
-    LS_STREAM_DIGEST = 5   /* which rows the fingerprint of a dataset looks at */
+    LS_STREAM_DIGEST = 5,  /* which rows the fingerprint of a dataset looks at */
+    LS_STREAM_MIXTURE = 6, /* what synthetic samples share: instance = which of it, index = element */
+    LS_STREAM_SAMPLES = 7, /* normal numbers of synthetic samples: instance = pair of them, index = sample */
+    LS_STREAM_LABELS = 8   /* redrawn classes of synthetic samples: index = sample / 4, a word each */
 } ls_stream;
 
 /* The bare function: 10 rounds over counter with key, into out. Local. */

@@ -33,7 +33,7 @@ void ls_philox_classification_close(ls_philox_classification *source);
 
 /* Fills x (n x n_features, row-major, of the source's dtype) and y (n, of y_type, classes 0 .. n_classes - 1)
  * with samples [first, first + n), which lie within n_samples. float32 values are the rounded float64 ones.
- * Ranges of thousands of samples are fastest; a short one costs as much as 32 to 64 samples. The source holds
+ * Ranges of thousands of samples are fastest; a short one costs as much as 128 samples. The source holds
  * working memory: one call at a time. Local; cannot fail. */
 void ls_philox_classification_fill(ls_philox_classification *source, int64_t first, int64_t n, void *x,
                                    ls_file_type y_type, void *y);

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "data/make_classification.h"
+#include "data/philox_classification.h"
 #include "data/train_test_split.h"
 #include "dataset_unit.h"
 #include "lockstep/generate.h"
@@ -134,6 +135,64 @@ static void bytes_do_not_depend_on_the_number_of_ranks_or_the_name(void **state)
     }
 }
 
+static void philox_gives_the_same_bytes_on_any_number_of_ranks(void **state)
+{
+    (void)state;
+    /* More pieces of whole pages than ranks and fewer, whole ones and not. */
+    static const int64_t sizes[][2] = {{30001, 24000}, {32768, 0}, {4097, 4096}, {3, 1}};
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+        ls_generate_options options = default_options();
+        options.rng = LS_RNG_PHILOX;
+        options.dtype = s % 2 ? LS_FLOAT32 : LS_FLOAT64;
+        options.data.n_samples = sizes[s][0];
+        options.train_size = (double)sizes[s][1];
+        assert_int_equal(ls_generate(session, &options, path_of("all.h5")), LS_OK);
+        if (session->rank == 0) {
+            ls_session alone = {.comm = MPI_COMM_SELF, .rank = 0, .size = 1};
+            assert_int_equal(ls_generate(&alone, &options, path_of("one.h5")), LS_OK);
+            char *all, *one;
+            const size_t size = read_whole_file(path_of("all.h5"), &all);
+            assert_int_equal(read_whole_file(path_of("one.h5"), &one), size);
+            assert_memory_equal(all, one, size);
+            free(all);
+            free(one);
+        }
+        barrier();
+    }
+}
+
+static void philox_rows_in_the_file_are_the_samples(void **state)
+{
+    (void)state;
+    enum { ROWS = 30001, COLUMNS = 7, TRAIN = 24000, TEST = ROWS - TRAIN };
+    ls_generate_options options = default_options();
+    options.rng = LS_RNG_PHILOX;
+    options.data.n_samples = ROWS;
+    options.data.n_features = COLUMNS;
+    options.train_size = 0.8;
+    assert_int_equal(ls_generate(session, &options, path_of("data.h5")), LS_OK);
+    if (session->rank == 0) {
+        double *x = malloc(sizeof(double[ROWS][COLUMNS])), *found = malloc(sizeof(double[TRAIN][COLUMNS]));
+        uint8_t *y = malloc(ROWS), *labels = malloc(TRAIN);
+        ls_philox_classification *source;
+        assert_int_equal(ls_philox_classification_open(&options.data, LS_FLOAT64, &source), LS_OK);
+        ls_philox_classification_fill(source, 0, ROWS, x, LS_FILE_UINT8, y);
+        ls_philox_classification_close(source);
+        for (int s = 0; s < 2; s++) {
+            const hsize_t n = s ? TEST : TRAIN;
+            const size_t first = s ? TRAIN : 0;
+            read_array(path_of("data.h5"), s ? "/test/X" : "/train/X", H5T_IEEE_F64LE, n, COLUMNS, found);
+            read_array(path_of("data.h5"), s ? "/test/y" : "/train/y", H5T_STD_U8LE, n, 0, labels);
+            assert_memory_equal(found, x + first * COLUMNS, n * COLUMNS * sizeof *found);
+            assert_memory_equal(labels, y + first, n);
+        }
+        free(x);
+        free(found);
+        free(y);
+        free(labels);
+    }
+}
+
 /* Every rank gets the code and a message with the words; no file is left. */
 static void assert_refused(const ls_generate_options *options, const char *name, ls_status status,
                            const char *words)
@@ -188,6 +247,21 @@ static void values_that_do_not_fit_the_file_are_refused(void **state)
     assert_refused(&options, "data.h5", LS_E_USAGE, "float64");
 }
 
+static void philox_has_no_limit_of_values(void **state)
+{
+    (void)state;
+    ls_generate_options options = default_options();
+    options.rng = LS_RNG_PHILOX;
+    options.data.n_samples = INT64_MAX;
+    assert_refused(&options, "data.h5", LS_E_USAGE, "n_samples");
+    options.data.n_samples = (int64_t)1 << 60; /* the file system says no */
+    options.data.n_features = 2;
+    options.data.n_redundant = 0;
+    assert_refused(&options, "data.h5", LS_E_OUTPUT, "data.h5");
+    options.data.n_classes = 5;
+    assert_refused(&options, "data.h5", LS_E_USAGE, "n_classes");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +269,9 @@ int main(void)
         cmocka_unit_test_setup(without_a_split_all_rows_are_for_training, begin_test),
         cmocka_unit_test_setup(more_classes_than_a_byte_holds_are_kept, begin_test),
         cmocka_unit_test_setup(bytes_do_not_depend_on_the_number_of_ranks_or_the_name, begin_test),
+        cmocka_unit_test_setup(philox_gives_the_same_bytes_on_any_number_of_ranks, begin_test),
+        cmocka_unit_test_setup(philox_rows_in_the_file_are_the_samples, begin_test),
+        cmocka_unit_test_setup(philox_has_no_limit_of_values, begin_test),
         cmocka_unit_test_setup(failures_are_shared_and_leave_no_file, begin_test),
         cmocka_unit_test_setup(too_many_values_are_refused_with_the_remedy, begin_test),
         cmocka_unit_test_setup(values_that_do_not_fit_the_file_are_refused, begin_test),

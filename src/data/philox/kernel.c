@@ -27,32 +27,34 @@ static const double cos_c[] = {0x1.f3dbcea61b1a4p-22,
                                -0x1.3bd3cc9be458bp+0,
                                1.0};
 
-INLINE real polynomial(real x, const double *c, int n)
-{
-    real p = all(c[0]);
-    for (int i = 1; i < n; i++) p = fma_(p, x, all(c[i]));
-    return p;
-}
+/* Vectors that take each step together: one alone waits for the latency of its multiplications. */
+enum { TOGETHER = 4 };
+#define EACH(u) for (int u = 0; u < TOGETHER; u++)
 
-/* ls_philox for VL indices. Each lane of the result holds a word in its low half, anything above. */
-INLINE void philox(uint32_t seed, ls_stream stream, uint32_t instance, bits index, bits out[4])
+/* ls_philox for each index. Each lane of the result holds a word in its low half, anything above. */
+INLINE void philox(uint32_t seed, ls_stream stream, uint32_t instance, const bits index[TOGETHER],
+                   bits out[TOGETHER][4])
 {
     const bits m0 = all_bits(0xD2511F53u), m1 = all_bits(0xCD9E8D57u);
-    bits c0 = index, c1 = index >> 32, c2 = all_bits(instance), c3 = all_bits(stream);
+    EACH(u)
+    {
+        out[u][0] = index[u];
+        out[u][1] = index[u] >> 32;
+        out[u][2] = all_bits(instance);
+        out[u][3] = all_bits(stream);
+    }
     uint32_t k0 = seed, k1 = 0;
     for (int round = 0; round < LS_PHILOX_ROUNDS; round++) {
-        const bits p0 = multiply(m0, c0), p1 = multiply(m1, c2);
-        c0 = (p1 >> 32) ^ (c1 ^ all_bits(k0));
-        c1 = p1;
-        c2 = (p0 >> 32) ^ (c3 ^ all_bits(k1));
-        c3 = p0;
+        bits p0[TOGETHER], p1[TOGETHER];
+        EACH(u) p0[u] = multiply(m0, out[u][0]);
+        EACH(u) p1[u] = multiply(m1, out[u][2]);
+        EACH(u) out[u][0] = (p1[u] >> 32) ^ (out[u][1] ^ all_bits(k0));
+        EACH(u) out[u][2] = (p0[u] >> 32) ^ (out[u][3] ^ all_bits(k1));
+        EACH(u) out[u][1] = p1[u];
+        EACH(u) out[u][3] = p0[u];
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;
     }
-    out[0] = c0;
-    out[1] = c1;
-    out[2] = c2;
-    out[3] = c3;
 }
 
 INLINE bits join(bits low, bits high)
@@ -60,64 +62,96 @@ INLINE bits join(bits low, bits high)
     return (low & LOW_HALF) | (high << 32);
 }
 
+INLINE void polynomial(const real x[TOGETHER], const double *c, int n, real p[TOGETHER])
+{
+    EACH(u) p[u] = all(c[0]);
+    for (int i = 1; i < n; i++) EACH(u) p[u] = fma_(p[u], x[u], all(c[i]));
+}
+
 /* log(v) for 0 < v < 1, v normal. v = 2^k * (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)), s = f / (2 + f),
  * log(1 + f) = 2 atanh(s). */
-INLINE real log_(real v)
+INLINE void log_(const real v[TOGETHER], real log[TOGETHER])
 {
-    const bits base = (bits)all(SQRT_HALF), from_base = (bits)v - base;
-    /* k <= 0; 1024 more until it has been shifted down. */
-    const real k = (real)(((from_base + (UINT64_C(1) << 62)) >> 52) + (bits)all(MAGIC - 1024)) - all(MAGIC);
-    const real f = (real)((from_base & ((UINT64_C(1) << 52) - 1)) + base) - all(1);
-    const real s = f / (all(2) + f), z = s * s;
-    const real series = z * polynomial(z, log_r, COUNT_OF(log_r));
-    return fma_(k, all(LN_2_HIGH), f - fma_(k, all(-LN_2_LOW), s * (f - series)));
+    const bits base = (bits)all(SQRT_HALF);
+    real k[TOGETHER], f[TOGETHER], s[TOGETHER], z[TOGETHER], p[TOGETHER];
+    EACH(u)
+    {
+        const bits from_base = (bits)v[u] - base;
+        /* k <= 0; 1024 more until it has been shifted down. */
+        k[u] = (real)(((from_base + (UINT64_C(1) << 62)) >> 52) + (bits)all(MAGIC - 1024)) - all(MAGIC);
+        f[u] = (real)((from_base & ((UINT64_C(1) << 52) - 1)) + base) - all(1);
+    }
+    EACH(u) s[u] = f[u] / (all(2) + f[u]);
+    EACH(u) z[u] = s[u] * s[u];
+    polynomial(z, log_r, COUNT_OF(log_r), p);
+    EACH(u)
+    log[u] = fma_(k[u], all(LN_2_HIGH), f[u] - fma_(k[u], all(-LN_2_LOW), s[u] * (f[u] - z[u] * p[u])));
 }
 
 /* Two independent normal numbers from 128 bits by Box and Muller's transform. The first 52 bits choose one of
  * 2^52 numbers (2 m + 1) / 2^53 as the radius' probability, the next 52 and two more the angle. */
-INLINE void normal_pair(const bits words[4], real *first, real *second)
+INLINE void normal_pairs(bits words[TOGETHER][4], real first[TOGETHER], real second[TOGETHER])
 {
-    const bits radius = join(words[0], words[1]), angle = join(words[2], words[3]);
-    const real u = (real)((radius >> 12) | ONE_BITS) - all(1 - 0x1p-53);
-    const real length = sqrt_(all(-2) * log_(u));
-    const real g = (real)((angle >> 12) | ONE_BITS) - all(1.5), square = g * g;
-    const real sine = g * polynomial(square, sin_s, COUNT_OF(sin_s));
-    const real cosine = polynomial(square, cos_c, COUNT_OF(cos_c));
-    /* Whole quarter turns: 1 is (-sin, cos), 2 (-cos, -sin), 3 (sin, -cos). */
-    const mask odd = (mask)(0 - (angle & 1));
-    const bits sine_sign = (angle >> 1) << 63, cosine_sign = (angle ^ (angle >> 1)) << 63;
-    *first = length * (real)((bits)where(odd, sine, cosine) ^ cosine_sign);
-    *second = length * (real)((bits)where(odd, cosine, sine) ^ sine_sign);
+    bits angle[TOGETHER];
+    real v[TOGETHER], length[TOGETHER], g[TOGETHER], square[TOGETHER], sine[TOGETHER], cosine[TOGETHER];
+    EACH(u)
+    {
+        v[u] = (real)((join(words[u][0], words[u][1]) >> 12) | ONE_BITS) - all(1 - 0x1p-53);
+        angle[u] = join(words[u][2], words[u][3]);
+        g[u] = (real)((angle[u] >> 12) | ONE_BITS) - all(1.5);
+        square[u] = g[u] * g[u];
+    }
+    log_(v, length);
+    EACH(u) length[u] = sqrt_(all(-2) * length[u]);
+    polynomial(square, sin_s, COUNT_OF(sin_s), sine);
+    polynomial(square, cos_c, COUNT_OF(cos_c), cosine);
+    EACH(u)
+    {
+        /* Whole quarter turns: 1 is (-sin, cos), 2 (-cos, -sin), 3 (sin, -cos). */
+        const mask odd = (mask)(0 - (angle[u] & 1));
+        const bits sine_sign = (angle[u] >> 1) << 63, cosine_sign = (angle[u] ^ (angle[u] >> 1)) << 63;
+        sine[u] = g[u] * sine[u];
+        first[u] = length[u] * (real)((bits)where(odd, sine[u], cosine[u]) ^ cosine_sign);
+        second[u] = length[u] * (real)((bits)where(odd, cosine[u], sine[u]) ^ sine_sign);
+    }
 }
 
 /* A Feistel network over [0, rows) x [0, columns): the halves take turns in being moved round by a hash of
  * the other one. */
-INLINE bits moved(bits half, bits other, uint32_t key, bits n)
+INLINE void move(bits half[TOGETHER], const bits other[TOGETHER], uint32_t key, bits n)
 {
-    bits hash = multiply(other ^ all_bits(key), all_bits(0x9E3779B1u));
-    hash ^= hash >> 32;
-    hash = multiply(hash, all_bits(0x85EBCA6Bu));
-    return wrap(half + (multiply(hash, n) >> 32), n);
+    bits hash[TOGETHER];
+    EACH(u) hash[u] = multiply(other[u] ^ all_bits(key), all_bits(0x9E3779B1u));
+    EACH(u) hash[u] ^= hash[u] >> 32;
+    EACH(u) hash[u] = multiply(hash[u], all_bits(0x85EBCA6Bu));
+    EACH(u) hash[u] = multiply(hash[u], n);
+    EACH(u) half[u] = wrap(half[u] + (hash[u] >> 32), n);
 }
 
 /* The places of samples (row, column) in the undealt order: walks along the network's cycle until it is below
  * n_samples. The lanes of samples that do not exist come out anyhow. */
-INLINE bits deal(const ls_philox_mixture *mixture, bits row, bits column, bits sample)
+INLINE void deal(const ls_philox_mixture *mixture, bits row[TOGETHER], bits column[TOGETHER],
+                 const bits sample[TOGETHER], bits place[TOGETHER])
 {
     const bits rows = all_bits(mixture->deal_rows), columns = all_bits(mixture->deal_columns);
     const mask n = (mask)all_bits(mixture->n_samples);
-    mask pending = (mask)sample < n;
-    bits place = sample;
-    for (;;) {
+    mask pending[TOGETHER], left;
+    EACH(u) pending[u] = (mask)sample[u] < n;
+    EACH(u) place[u] = sample[u];
+    do {
         for (int round = 0; round < LS_PHILOX_DEAL_ROUNDS; round += 2) {
-            row = moved(row, column, mixture->deal_keys[round], rows);
-            column = moved(column, row, mixture->deal_keys[round + 1], columns);
+            move(row, column, mixture->deal_keys[round], rows);
+            move(column, row, mixture->deal_keys[round + 1], columns);
         }
-        const bits reached = multiply(row, columns) + column;
-        place = (bits)((pending & (mask)reached) | (~pending & (mask)place));
-        pending &= (mask)reached >= n;
-        if (!any(pending)) return place;
-    }
+        left = (mask){0};
+        EACH(u)
+        {
+            const mask reached = (mask)(multiply(row[u], columns) + column[u]);
+            place[u] = (bits)((pending[u] & reached) | (~pending[u] & (mask)place[u]));
+            pending[u] &= reached >= n;
+            left |= pending[u];
+        }
+    } while (__builtin_expect(any(left), 0));
 }
 
 /* Number of stops at or below the place, the last stop left out. */
@@ -157,18 +191,24 @@ static void choose_clusters(const ls_philox_mixture *mixture, const ls_philox_sc
     }
     const uint64_t n_columns = mixture->deal_columns;
     uint64_t row = first / n_columns, column = first % n_columns;
-    for (int64_t i = 0; i < n; i += VL) {
-        const bits at = all_bits(column) + lanes;
-        const bits next_row =
-            (bits)((mask)at >= (mask)all_bits(n_columns)); /* -1 where the row ends before */
-        const bits place = deal(mixture, all_bits(row) - next_row, at - (next_row & n_columns),
-                                all_bits(first + (uint64_t)i) + lanes);
-        store_bits(scratch->clusters + i, clusters_at(mixture, place));
-        column += VL;
-        if (column >= n_columns) {
-            column -= n_columns;
-            row++;
+    for (int64_t i = 0; i < n; i += TOGETHER * VL) {
+        bits rows[TOGETHER], columns[TOGETHER], samples[TOGETHER], places[TOGETHER];
+        EACH(u)
+        {
+            const bits at = all_bits(column) + lanes;
+            const bits next_row =
+                (bits)((mask)at >= (mask)all_bits(n_columns)); /* -1 where the row has ended */
+            rows[u] = all_bits(row) - next_row;
+            columns[u] = at - (next_row & n_columns);
+            samples[u] = all_bits(first + (uint64_t)(i + u * VL)) + lanes;
+            column += VL;
+            if (column >= n_columns) {
+                column -= n_columns;
+                row++;
+            }
         }
+        deal(mixture, rows, columns, samples, places);
+        EACH(u) store_bits(scratch->clusters + i + u * VL, clusters_at(mixture, places[u]));
     }
 }
 
@@ -179,18 +219,25 @@ static void choose_labels(const ls_philox_mixture *mixture, const ls_philox_scra
     for (int64_t i = 0; i < n; i++) labels[i] = mixture->classes[scratch->clusters[i]];
     if (mixture->flip_below == 0) return;
     uint32_t *words = scratch->words; /* sample i has word i % 4 of index i / 4 */
-    for (int64_t i = 0; i < n; i += 4 * VL) {
-        bits out[4];
-        real pairs[2];
-        philox(mixture->seed, LS_STREAM_LABELS, 0, all_bits((first + (uint64_t)i) / 4) + lane_numbers(), out);
-        interleave((real)join(out[0], out[1]), (real)join(out[2], out[3]), pairs);
-        store(words + i, pairs[0]);
-        store(words + i + 2 * VL, pairs[1]);
+    for (int64_t i = 0; i < n; i += TOGETHER * 4 * VL) {
+        bits index[TOGETHER], out[TOGETHER][4];
+        EACH(u) index[u] = all_bits((first + (uint64_t)i) / 4 + (uint64_t)(u * VL)) + lane_numbers();
+        philox(mixture->seed, LS_STREAM_LABELS, 0, index, out);
+        EACH(u)
+        {
+            real pairs[2];
+            interleave((real)join(out[u][0], out[u][1]), (real)join(out[u][2], out[u][3]), pairs);
+            store(words + i + u * 4 * VL, pairs[0]);
+            store(words + i + u * 4 * VL + 2 * VL, pairs[1]);
+        }
     }
     const uint32_t last = (uint32_t)(mixture->flip_below - 1);
     const double class_per_word = mixture->class_per_word;
-    for (int64_t i = 0; i < n; i++)
-        labels[i] = words[i] <= last ? (int32_t)((double)words[i] * class_per_word) : labels[i];
+    for (int64_t i = 0; i < n; i++) {
+        const uint32_t word = words[i] <= last ? words[i] : 0; /* others might leave the range of a class */
+        const int32_t drawn = (int32_t)((double)word * class_per_word);
+        labels[i] = words[i] <= last ? drawn : labels[i];
+    }
 }
 
 static void draw_normals(const ls_philox_mixture *mixture, const ls_philox_scratch *scratch, uint64_t first,
@@ -203,14 +250,14 @@ static void draw_normals(const ls_philox_mixture *mixture, const ls_philox_scrat
         double *odd = j + 1 < k ? scratch->normals + (j + 1) * scratch->capacity
                                 : noise + (j + 1 - k) * scratch->capacity;
         if (j + 1 == n_normals) odd = even; /* overwritten */
-        bits index = all_bits(first) + lane_numbers();
-        for (int64_t i = 0; i < n; i += VL, index += VL) {
-            bits words[4];
-            real cosine, sine;
+        for (int64_t i = 0; i < n; i += TOGETHER * VL) {
+            bits index[TOGETHER], words[TOGETHER][4];
+            real cosine[TOGETHER], sine[TOGETHER];
+            EACH(u) index[u] = all_bits(first + (uint64_t)(i + u * VL)) + lane_numbers();
             philox(mixture->seed, LS_STREAM_SAMPLES, (uint32_t)(j / 2), index, words);
-            normal_pair(words, &cosine, &sine);
-            store(odd + i, sine);
-            store(even + i, cosine);
+            normal_pairs(words, cosine, sine);
+            EACH(u) store(odd + i + u * VL, sine[u]);
+            EACH(u) store(even + i + u * VL, cosine[u]);
         }
     }
 }

@@ -12,7 +12,7 @@
 enum {
     LS_PHILOX_ROUNDS = 10,
     LS_PHILOX_DEAL_ROUNDS = 6,
-    LS_PHILOX_GRAIN = 32,       /* a block begins and ends at multiples of so many samples */
+    LS_PHILOX_GRAIN = 128,      /* a block begins and ends at multiples of so many samples */
     LS_PHILOX_FEW_CLUSTERS = 8, /* whose parameters fit a vector of doubles ... */
     LS_PHILOX_FEW_FEATURES = 4  /* ... if so few features are informative */
 };

@@ -18,8 +18,9 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "rows are written as t
 
 enum {
     MAX_ARRAYS = 16,
-    PAGE = 4096,     /* arrays of a page or more begin on a page */
-    PIECE = 1 << 30, /* one pwrite transfers less than 2^31 bytes */
+    PAGE = 4096,       /* arrays of a page or more begin on a page */
+    PIECE = 1 << 30,   /* one pwrite transfers less than 2^31 bytes */
+    FLUSHED = 1 << 18, /* so many bytes at once are worth a request to the disk */
 };
 
 typedef struct written_array {
@@ -387,8 +388,13 @@ ls_status ls_dataset_writer_write_rows(ls_dataset_writer *writer, int array_numb
     if (first_row < 0 || n_rows < 0 || n_rows > array->n_rows - first_row)
         return ls_fail(LS_E_INTERNAL, "%s: %s: rows %lld + %lld of %lld", writer->output.name, array->path,
                        (long long)first_row, (long long)n_rows, (long long)array->n_rows);
-    return write_all(writer, array->path, values, (size_t)n_rows * array->row_bytes,
-                     array->offset + first_row * (int64_t)array->row_bytes);
+    const size_t n = (size_t)n_rows * array->row_bytes;
+    const off_t offset = array->offset + first_row * (int64_t)array->row_bytes;
+    LS_TRY(write_all(writer, array->path, values, n, offset));
+    /* The disk starts now, beside the making of the next rows, and not at the sync; failures show there. */
+    if (n >= FLUSHED)
+        (void)sync_file_range(writer->output.descriptor, offset, (off_t)n, SYNC_FILE_RANGE_WRITE);
+    return LS_OK;
 }
 
 ls_status ls_dataset_writer_commit(ls_dataset_writer *writer, ls_status status)

@@ -1,8 +1,14 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "commands.h"
+#include "progress.h"
 #include "start.h"
+#include "terminal.h"
+
+#define QUIET_SECONDS   1.0
+#define SECONDS_BETWEEN 0.1
 
 static const char detail[] =
     "The data are scikit-learn's make_classification, element by element: every option has the name, the "
@@ -21,6 +27,28 @@ static void print_result(const ls_generate_options *options, int64_t n_train, co
         printf(", /test %lld x %lld", (long long)(options->data.n_samples - n_train),
                (long long)options->data.n_features);
     printf(", %s\n", ls_dtype_name(options->dtype));
+}
+
+/* A line for what takes longer than a moment. */
+typedef struct view {
+    double begun, shown; /* seconds, 0: not yet */
+} view;
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static void print_progress(void *context, int64_t n_done, int64_t n_samples)
+{
+    view *v = context;
+    const double now = seconds_now();
+    if (now - v->begun < QUIET_SECONDS) return;
+    if (n_done < n_samples && now - v->shown < SECONDS_BETWEEN) return;
+    cli_progress_samples(n_done, n_samples, now - v->begun);
+    v->shown = now;
 }
 
 static int run(int argc, char **argv)
@@ -103,6 +131,9 @@ static int run(int argc, char **argv)
 
     ls_session *session = NULL;
     ls_status status = cli_start(&cli_generate, options, positionals, &session);
+    view shown = {.begun = seconds_now()};
+    const ls_generate_observer observer = {&shown, print_progress};
+    if (cli_is_terminal(stderr)) generate.observer = &observer;
     if (status == LS_OK) status = ls_generate(session, &generate, output);
     if (status == LS_OK && ls_session_rank(session) == 0) {
         int64_t n_train = data->n_samples;

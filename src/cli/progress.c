@@ -37,6 +37,18 @@ static void print_line(const ls_train_progress *p, const char *total, const char
             ls_metrics_precision(&p->metrics), ls_metrics_recall(&p->metrics));
 }
 
+/* A bar that is full at done == total, as wide as the terminal allows beside other_length columns. */
+static void format_bar(char bar[4 * BAR_WIDTH + 1], int other_length, int64_t done, int64_t total)
+{
+    int width = cli_columns(stderr) - 1 - other_length;
+    if (width > BAR_WIDTH) width = BAR_WIDTH;
+    if (width < MIN_BAR_WIDTH) width = 0;
+    const int filled = (int)((double)done / (double)total * width);
+    bar[0] = 0;
+    for (int i = 0; i < width; i++)
+        strcat(bar, i < filled ? (cli_utf8() ? "━" : "=") : (cli_utf8() ? "─" : "."));
+}
+
 /* The line under the title of the epoch. The bar gives way to the measures when the terminal is narrow. */
 static void print_bar(const ls_train_progress *p, const char *total, const char *step)
 {
@@ -48,13 +60,8 @@ static void print_bar(const ls_train_progress *p, const char *total, const char 
         snprintf(tail, sizeof tail, " %s %s/step loss %.4f acc %.4f prec %.4f rec %.4f", total, step,
                  ls_metrics_loss(&p->metrics), ls_metrics_binary_accuracy(&p->metrics),
                  ls_metrics_precision(&p->metrics), ls_metrics_recall(&p->metrics));
-    int width = cli_columns(stderr) - 1 - head_length - tail_length;
-    if (width > BAR_WIDTH) width = BAR_WIDTH;
-    if (width < MIN_BAR_WIDTH) width = 0;
-    const int filled = (int)(p->step * width / p->n_steps);
-    char bar[4 * BAR_WIDTH + 1] = "";
-    for (int i = 0; i < width; i++)
-        strcat(bar, i < filled ? (cli_utf8() ? "━" : "=") : (cli_utf8() ? "─" : "."));
+    char bar[4 * BAR_WIDTH + 1];
+    format_bar(bar, head_length + tail_length, p->step, p->n_steps);
     /* \033[K clears what a longer line before left. */
     fprintf(stderr, "\r%s%s%s\033[K%s", head, bar, tail, p->step == p->n_steps ? "\n" : "");
     fflush(stderr);
@@ -76,4 +83,19 @@ void cli_progress(cli_progress_style style, const ls_train_progress *p)
     } else if (style == CLI_PROGRESS_LINES && p->step == p->n_steps) {
         print_line(p, total, step);
     }
+}
+
+void cli_progress_samples(int64_t n_done, int64_t n_samples, double seconds)
+{
+    char head[TEXT_SIZE], tail[TEXT_SIZE], time[32], bar[4 * BAR_WIDTH + 1];
+    const double rate = seconds > 0 ? (double)n_done / seconds : 0;
+    format_time(time, sizeof time,
+                n_done == n_samples || rate == 0 ? seconds : (double)(n_samples - n_done) / rate);
+    const int head_length =
+        snprintf(head, sizeof head, "%*lld/%lld ", snprintf(NULL, 0, "%lld", (long long)n_samples),
+                 (long long)n_done, (long long)n_samples);
+    const int tail_length = snprintf(tail, sizeof tail, " %s %.3g samples/s", time, rate);
+    format_bar(bar, head_length + tail_length, n_done, n_samples);
+    fprintf(stderr, "\r%s%s%s\033[K%s", head, bar, tail, n_done == n_samples ? "\n" : "");
+    fflush(stderr);
 }

@@ -224,23 +224,36 @@ static ls_status make_and_write(ls_dataset_writer *writer, const ls_generate_opt
     return status;
 }
 
+/* What a rank needs to make its share of rows. */
+typedef struct row_maker {
+    const ls_session *session;
+    ls_dataset_writer *writer;
+    const ls_generate_options *options;
+    ls_philox_classification *source;
+    int64_t n_block;
+    void *x_block, *y_block;
+} row_maker;
+
 /* This rank's rows of a set whose row 0 is sample first_sample: whole pages of each array, as evenly as that
  * allows. */
-static ls_status fill_set(const ls_session *session, ls_dataset_writer *writer,
-                          const ls_generate_options *options, ls_philox_classification *source,
-                          const output_set *set, int64_t first_sample, void *x_block, void *y_block,
-                          int64_t n_block)
+static ls_status fill_set(const row_maker *maker, const output_set *set, int64_t first_sample)
 {
-    const ls_file_type y_type = label_type(options);
+    const ls_session *session = maker->session;
+    const ls_generate_observer *observer = session->rank == 0 ? maker->options->observer : NULL;
     const int64_t n_pieces = set->n_rows / ROWS_OF_WHOLE_PAGES + (set->n_rows % ROWS_OF_WHOLE_PAGES != 0);
-    const int64_t first_piece = ls_split(n_pieces, session->size, session->rank);
+    const int64_t begin = ls_split(n_pieces, session->size, session->rank) * ROWS_OF_WHOLE_PAGES;
     const int64_t end_piece = ls_split(n_pieces, session->size, session->rank + 1);
     const int64_t end = end_piece == n_pieces ? set->n_rows : end_piece * ROWS_OF_WHOLE_PAGES;
-    for (int64_t first = first_piece * ROWS_OF_WHOLE_PAGES; first < end; first += n_block) {
-        const int64_t n_rows = end - first < n_block ? end - first : n_block;
-        ls_philox_classification_fill(source, first_sample + first, n_rows, x_block, y_type, y_block);
-        LS_TRY(ls_dataset_writer_write_rows(writer, set->x_array, first, n_rows, x_block));
-        LS_TRY(ls_dataset_writer_write_rows(writer, set->y_array, first, n_rows, y_block));
+    for (int64_t first = begin; first < end; first += maker->n_block) {
+        const int64_t n_rows = end - first < maker->n_block ? end - first : maker->n_block;
+        ls_philox_classification_fill(maker->source, first_sample + first, n_rows, maker->x_block,
+                                      label_type(maker->options), maker->y_block);
+        LS_TRY(ls_dataset_writer_write_rows(maker->writer, set->x_array, first, n_rows, maker->x_block));
+        LS_TRY(ls_dataset_writer_write_rows(maker->writer, set->y_array, first, n_rows, maker->y_block));
+        const double share = (double)(first + n_rows - begin) / (double)(end - begin);
+        const int64_t n_done = first_sample + (int64_t)(share * (double)set->n_rows);
+        const int64_t n_samples = maker->options->data.n_samples;
+        if (observer && n_done < n_samples) observer->progress(observer->context, n_done, n_samples);
     }
     return LS_OK;
 }
@@ -251,19 +264,22 @@ static ls_status fill_and_write(const ls_session *session, ls_dataset_writer *wr
                                 const output_set *sets, int n_sets)
 {
     const int64_t n_features = options->data.n_features;
-    const int64_t n_block = n_features < CACHED_VALUES ? CACHED_VALUES / n_features : 1;
-    void *x_block = NULL, *y_block = NULL;
-    ls_status status =
-        ls_alloc(&x_block, (size_t)(n_block * n_features), ls_dtype_size(options->dtype), "rows to write");
-    if (status == LS_OK) status = ls_alloc(&y_block, (size_t)n_block, sizeof(int64_t), "labels to write");
+    row_maker maker = {session, writer, options, source, 1, NULL, NULL};
+    if (n_features < CACHED_VALUES) maker.n_block = CACHED_VALUES / n_features;
+    ls_status status = ls_alloc(&maker.x_block, (size_t)(maker.n_block * n_features),
+                                ls_dtype_size(options->dtype), "rows to write");
+    if (status == LS_OK)
+        status = ls_alloc(&maker.y_block, (size_t)maker.n_block, sizeof(int64_t), "labels to write");
     int64_t first_sample = 0;
     for (int s = 0; status == LS_OK && s < n_sets; s++) {
-        status =
-            fill_set(session, writer, options, source, &sets[s], first_sample, x_block, y_block, n_block);
+        status = fill_set(&maker, &sets[s], first_sample);
         first_sample += sets[s].n_rows;
     }
-    ls_free(x_block);
-    ls_free(y_block);
+    if (status == LS_OK && session->rank == 0 && options->observer)
+        options->observer->progress(options->observer->context, options->data.n_samples,
+                                    options->data.n_samples);
+    ls_free(maker.x_block);
+    ls_free(maker.y_block);
     return status;
 }
 

@@ -38,14 +38,25 @@ static void take_result(const void *data, size_t size)
     result = XXH3_64bits(data, size);
 }
 
-static ls_status generate(void)
+static ls_status generate_by(ls_rng rng)
 {
-    ls_generate_options options = {.dtype = LS_FLOAT64, .train_size = 0.75, .split_random_state = 1};
+    ls_generate_options options = {
+        .dtype = LS_FLOAT64, .train_size = 0.75, .split_random_state = 1, .rng = rng};
     ls_make_classification_defaults(&options.data);
     options.data.n_samples = 64;
     options.data.n_features = 3;
     options.data.n_redundant = 1;
     return ls_generate(session, &options, path_of("work/out.h5"));
+}
+
+static ls_status generate(void)
+{
+    return generate_by(LS_RNG_MT19937);
+}
+
+static ls_status generate_by_philox(void)
+{
+    return generate_by(LS_RNG_PHILOX);
 }
 
 static ls_status split(void)
@@ -194,6 +205,7 @@ typedef struct operation {
 
 static operation operations[] = {
     {"generate", generate},
+    {"generate by philox", generate_by_philox},
     {"split", split},
     {"open", open_set},
     {"load", load},

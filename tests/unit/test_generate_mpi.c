@@ -247,6 +247,42 @@ static void values_that_do_not_fit_the_file_are_refused(void **state)
     assert_refused(&options, "data.h5", LS_E_USAGE, "float64");
 }
 
+typedef struct seen {
+    int calls;
+    int64_t n_done, n_samples;
+} seen;
+
+static void see(void *context, int64_t n_done, int64_t n_samples)
+{
+    seen *s = context;
+    assert_in_range(n_done, s->n_done + 1, n_samples);
+    *s = (seen){s->calls + 1, n_done, n_samples};
+}
+
+static void the_observer_sees_rank_0_come_to_the_end(void **state)
+{
+    (void)state;
+    /* The last: a test set that is another rank's. */
+    static const double train_sizes[] = {0, 0.5, 49990};
+    for (size_t i = 0; i < sizeof train_sizes / sizeof train_sizes[0]; i++) {
+        seen s = {0};
+        const ls_generate_observer observer = {&s, see};
+        ls_generate_options options = default_options();
+        options.rng = LS_RNG_PHILOX;
+        options.data.n_samples = 50000;
+        options.train_size = train_sizes[i];
+        options.observer = &observer;
+        assert_int_equal(ls_generate(session, &options, path_of("data.h5")), LS_OK);
+        if (session->rank == 0) {
+            assert_true(s.calls >= 2);
+            assert_int_equal(s.n_done, 50000);
+            assert_int_equal(s.n_samples, 50000);
+        } else {
+            assert_int_equal(s.calls, 0);
+        }
+    }
+}
+
 static void philox_has_no_limit_of_values(void **state)
 {
     (void)state;
@@ -271,6 +307,7 @@ int main(void)
         cmocka_unit_test_setup(bytes_do_not_depend_on_the_number_of_ranks_or_the_name, begin_test),
         cmocka_unit_test_setup(philox_gives_the_same_bytes_on_any_number_of_ranks, begin_test),
         cmocka_unit_test_setup(philox_rows_in_the_file_are_the_samples, begin_test),
+        cmocka_unit_test_setup(the_observer_sees_rank_0_come_to_the_end, begin_test),
         cmocka_unit_test_setup(philox_has_no_limit_of_values, begin_test),
         cmocka_unit_test_setup(failures_are_shared_and_leave_no_file, begin_test),
         cmocka_unit_test_setup(too_many_values_are_refused_with_the_remedy, begin_test),

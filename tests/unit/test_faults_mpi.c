@@ -205,7 +205,6 @@ typedef struct operation {
 
 static operation operations[] = {
     {"generate", generate},
-    {"generate by philox", generate_by_philox},
     {"split", split},
     {"open", open_set},
     {"load", load},
@@ -218,6 +217,7 @@ static operation operations[] = {
     {"history", write_csv},
     {"check output", probe},
     {"open session", open_session},
+    {"generate by philox", generate_by_philox},
 };
 enum { N_OPERATIONS = sizeof operations / sizeof operations[0] };
 

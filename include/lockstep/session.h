@@ -49,6 +49,12 @@ ls_status ls_session_check_cores(ls_session *session, char *warning, size_t size
  * LS_E_OUTPUT. */
 ls_status ls_session_check_output(ls_session *session, const char *path);
 
+/* Starts the program anew with the right kernels if OpenBLAS has taken some that are far below the CPU, as it
+ * does on a CPU newer than itself; ls_version_text says so. It reads OPENBLAS_CORETYPE when it is loaded,
+ * hence the new start; where the user has set that, nothing happens. To be called first in main, before MPI.
+ * argv is that of main. Local. */
+void ls_blas_choose_kernels(char *const argv[]);
+
 /* One line each: lockstep's version, MPI, HDF5, BLAS as linked at run time. The text is static. Works before
  * ls_session_open. Local. */
 const char *ls_version_text(void);

@@ -1,7 +1,12 @@
 #include "base/blas.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "lockstep/session.h"
 
 /* Each library tells in its own way; weak, because only one of them is linked. */
 extern char *openblas_get_config(void) __attribute__((weak));
@@ -38,4 +43,42 @@ void ls_blas_one_thread(void)
 {
     if (openblas_set_num_threads) openblas_set_num_threads(1);
     if (bli_thread_set_num_threads) bli_thread_set_num_threads(1);
+}
+
+static const char core_variable[] = "OPENBLAS_CORETYPE", rejected_variable[] = "LOCKSTEP_REJECTED_KERNELS";
+
+const char *ls_blas_rejected_kernels(void)
+{
+    return getenv(rejected_variable);
+}
+
+/* The kernels for this CPU's vectors, if OpenBLAS has kernels without any of them: it does not know the CPU,
+ * and computes at a fifth of its speed. NULL if all is well or cannot be told. */
+static const char *better_kernels(void)
+{
+#if defined(__x86_64__)
+    static const char *const with_vectors[] = {"Haswell", "Zen", "SkylakeX", "Cooperlake", "Sapphirerapids"};
+    if (!openblas_get_corename || !__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
+        return NULL;
+    for (size_t i = 0; i < sizeof with_vectors / sizeof with_vectors[0]; i++)
+        if (!strcasecmp(openblas_get_corename(), with_vectors[i])) return NULL;
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                   __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw")
+               ? "SkylakeX"
+               : "Haswell";
+#else
+    return NULL;
+#endif
+}
+
+void ls_blas_choose_kernels(char *const argv[])
+{
+    const char *kernels = better_kernels();
+    if (!kernels || getenv(core_variable)) return;
+    setenv(rejected_variable, openblas_get_corename(), 1);
+    setenv(core_variable, kernels, 1);
+    execv("/proc/self/exe", argv);
+    /* It could not be started again: go on with what there is. */
+    unsetenv(core_variable);
+    unsetenv(rejected_variable);
 }

@@ -14,6 +14,10 @@ void ls_blas_name(char *text, size_t size);
  * kernels give other last bits. Local. */
 const char *ls_blas_kernels(void);
 
+/* The kernels that OpenBLAS took by itself where ls_blas_choose_kernels gave it others, otherwise NULL.
+ * Local. */
+const char *ls_blas_rejected_kernels(void);
+
 /* From now on it computes in the calling thread only. Local. */
 void ls_blas_one_thread(void);
 

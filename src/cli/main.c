@@ -51,6 +51,7 @@ static int refuse_subcommand(const char *word)
 
 int main(int argc, char **argv)
 {
+    ls_blas_choose_kernels(argv);
     setlocale(LC_CTYPE, ""); /* only what the terminal can show, never how numbers are written */
     if (argc < 2) return refuse_without_subcommand();
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {

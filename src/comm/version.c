@@ -35,5 +35,9 @@ const char *ls_version_text(void)
     ls_hdf5_name(hdf5, sizeof hdf5);
     snprintf(text, sizeof text, "lockstep %s, build %.12s\nMPI:  %s\nHDF5: %s\nBLAS: %s", LOCKSTEP_VERSION,
              ls_build_id(), mpi, hdf5, ls_blas_config());
+    const size_t used = strlen(text);
+    if (ls_blas_rejected_kernels() && used < sizeof text)
+        snprintf(text + used, sizeof text - used, "\n      kernels %s, for OpenBLAS had taken %s",
+                 ls_blas_kernels(), ls_blas_rejected_kernels());
     return text;
 }

@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import shutil
+import subprocess
 import time
 
 import h5py
@@ -157,6 +158,26 @@ def processors(lockstep, directory):
     for variable in ("OPENBLAS_CORETYPE=" + kernels, "LOCKSTEP_SIMD=portable"):
         accepted(mixed(variable, "mixed.h5"), variable)
         check(same_bytes(directory + "/mixed.h5", directory + "/plain.h5"), variable + " changed the model")
+    # The blas engine does.
+    variable = "OPENBLAS_CORETYPE=" + kernels
+    refused(mixed(variable, "m.h5", "--engine", "blas"), "other kernels",
+            ["kernels %s' on rank 1" % kernels, "kernels .*' on rank 0", "--allow-other-cpu"])
+    r = mixed(variable, "mixed.h5", "--engine", "blas", "--allow-other-cpu")
+    check(r.code == 0, "other kernels that are allowed:", r)
+    check(len(r.messages()) == 1 and kernels in r.messages()[0] and "allowed" in r.messages()[0], "one notice expected:", r)
+
+
+def unknown_processor(lockstep, directory):
+    """An OpenBLAS older than the processor takes the oldest kernels: the program starts itself anew with the right ones."""
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "old_blas.c")
+    library = directory + "/old_blas.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+    flags = open("/proc/cpuinfo", encoding="utf-8").read()
+    wanted = "SkylakeX" if "avx512dq" in flags else "Haswell" if "avx2" in flags else None
+    text = common.Run(lockstep, ["--version"], environment={"LD_PRELOAD": library}).wait().stdout
+    check(("kernels %s, for OpenBLAS had taken Prescott" % wanted in text) == bool(wanted), "an unknown processor:", text)
+    text = common.Run(lockstep, ["--version"], environment={"LD_PRELOAD": library, "OPENBLAS_CORETYPE": "Nehalem"}).wait().stdout
+    check("had taken" not in text, "kernels that the user chose:", text)
 
 
 def launchers(lockstep, directory):
@@ -209,7 +230,7 @@ def main():
         common.expect(0, lockstep, ["generate", "-o", name, "--n-samples", 1200, "--n-features", 3, "--n-informative", 3,
                                     "--n-redundant", 0, "--random-state", seed, "--train-size", 0.8], directory=directory)
     common.expect(0, lockstep, ["train", "a.h5", "--verbose", 0, "-o", "model.h5"], directory=directory)
-    for group in (options, inputs, programs, processors, launchers, cores):
+    for group in (options, inputs, programs, processors, unknown_processor, launchers, cores):
         before, begin = common.n_checks, time.monotonic()
         group(lockstep, directory)
         print("%s: %d checks, %.0f s" % (group.__name__, common.n_checks - before, time.monotonic() - begin), flush=True)

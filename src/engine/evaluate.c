@@ -3,9 +3,17 @@
 #include "data/row_reader.h"
 #include "engine/engine.h"
 
-/* The rows are cut into this many leaves, and a leaf into pieces; both fix the order of the loss' additions,
- * so neither may depend on the number of ranks. More ranks than leaves would be idle. */
-enum { N_LEAVES = 1024, PIECE_ROWS = 1024 };
+/* The rows are cut into leaves, and a leaf into pieces; both fix the order of the loss' additions, so neither
+ * may depend on the number of ranks. More ranks than leaves would be idle; leaves of few rows would leave
+ * vectors empty. */
+enum { MIN_LEAVES = 64, MAX_LEAVES = 1024, PIECE_ROWS = 1024 };
+
+static int64_t choose_leaves(int64_t n_samples)
+{
+    int64_t n_leaves = MIN_LEAVES;
+    while (n_leaves < MAX_LEAVES && n_samples / (2 * n_leaves) >= PIECE_ROWS) n_leaves *= 2;
+    return n_leaves;
+}
 
 /* The measures of rows [row, end), added in the order of the rows. */
 static ls_status measure_leaf(ls_engine *engine, ls_row_reader *reader, int64_t row, int64_t end,
@@ -22,16 +30,17 @@ static ls_status measure_leaf(ls_engine *engine, ls_row_reader *reader, int64_t 
 }
 
 /* The sum over a subtree is that of its left half plus that of its right half. */
-static ls_status measure_subtree(ls_engine *engine, ls_row_reader *reader, int64_t n_samples, ls_subtree at,
-                                 ls_metrics *metrics)
+static ls_status measure_subtree(ls_engine *engine, ls_row_reader *reader, int64_t n_samples,
+                                 int64_t n_leaves, ls_subtree at, ls_metrics *metrics)
 {
     if (at.count == 1)
-        return measure_leaf(engine, reader, ls_split(n_samples, N_LEAVES, at.first),
-                            ls_split(n_samples, N_LEAVES, at.first + 1), metrics);
+        return measure_leaf(engine, reader, ls_split(n_samples, n_leaves, at.first),
+                            ls_split(n_samples, n_leaves, at.first + 1), metrics);
     ls_metrics right = {0};
-    LS_TRY(measure_subtree(engine, reader, n_samples, (ls_subtree){at.first, at.count / 2}, metrics));
-    LS_TRY(measure_subtree(engine, reader, n_samples, (ls_subtree){at.first + at.count / 2, at.count / 2},
-                           &right));
+    LS_TRY(
+        measure_subtree(engine, reader, n_samples, n_leaves, (ls_subtree){at.first, at.count / 2}, metrics));
+    LS_TRY(measure_subtree(engine, reader, n_samples, n_leaves,
+                           (ls_subtree){at.first + at.count / 2, at.count / 2}, &right));
     ls_metrics_add(metrics, &right);
     return LS_OK;
 }
@@ -41,15 +50,15 @@ static ls_status measure_own_rows(ls_engine *engine, ls_dataset *dataset, ls_tre
 {
     const int n_subtrees = ls_tree_n_subtrees(tree);
     if (n_subtrees == 0) return LS_OK;
-    const int64_t n_samples = ls_dataset_n_samples(dataset);
+    const int64_t n_samples = ls_dataset_n_samples(dataset), n_leaves = choose_leaves(n_samples);
     const ls_subtree last = ls_tree_subtree(tree, n_subtrees - 1);
     ls_row_reader *reader;
     LS_TRY(ls_row_reader_create(dataset, engine->model->dtype,
-                                ls_split(n_samples, N_LEAVES, last.first + last.count), PIECE_ROWS, &reader));
+                                ls_split(n_samples, n_leaves, last.first + last.count), PIECE_ROWS, &reader));
     ls_status status = LS_OK;
     for (int i = 0; i < n_subtrees && status == LS_OK; i++) {
         ls_metrics metrics = {0};
-        status = measure_subtree(engine, reader, n_samples, ls_tree_subtree(tree, i), &metrics);
+        status = measure_subtree(engine, reader, n_samples, n_leaves, ls_tree_subtree(tree, i), &metrics);
         void *message = ls_tree_message(tree, i);
         ls_message_doubles(layout, message)[LS_STEP_LOSS] = metrics.loss_sum;
         int64_t *ints = ls_message_ints(layout, message);
@@ -75,7 +84,8 @@ ls_status ls_evaluate(ls_session *session, const ls_model *model, ls_dataset *da
     ls_message_layout_init(&layout, model->dtype, 0, LS_STEP_DOUBLES, LS_STEP_INTS);
     ls_status status = ls_session_agree(
         session, ls_engine_create(ls_engine_choose(LS_ENGINE_AUTO, model), model, 1, 1, 0, &engine));
-    if (status == LS_OK) status = ls_tree_create(session, &layout, N_LEAVES, false, &tree);
+    if (status == LS_OK)
+        status = ls_tree_create(session, &layout, choose_leaves(ls_dataset_n_samples(dataset)), false, &tree);
     if (status == LS_OK) status = ls_session_agree(session, measure_own_rows(engine, dataset, tree, &layout));
     void *sum = NULL;
     if (status == LS_OK) status = ls_tree_reduce(tree, &sum);

@@ -1,17 +1,21 @@
 #include "random/permute.h"
 
+enum { WORDS = 1024, LEAST_WORDS = 4 * LS_PHILOX_LANES }; /* random ones made at a time */
+
 void ls_permutation(uint64_t seed, ls_stream stream, uint32_t instance, uint32_t n, uint32_t *order)
 {
-    uint32_t words[4];
-    int used = 4;
+    uint32_t words[WORDS];
+    uint32_t used = 0, there = 0;
     uint64_t block = 0;
     for (uint32_t i = 0; i < n; i++) order[i] = i;
     for (uint32_t i = n; i > 1; i--) {
         /* Lemire's bounded draw: the high half of word * i, redrawn where i does not divide 2^32 evenly. */
         uint64_t product;
         do {
-            if (used == 4) {
-                ls_philox(seed, stream, instance, block++, words);
+            if (used == there) {
+                there = i < WORDS ? (i + LEAST_WORDS - 1) / LEAST_WORDS * LEAST_WORDS : WORDS;
+                ls_philox_many(seed, stream, instance, block, there / 4, words);
+                block += there / 4;
                 used = 0;
             }
             product = (uint64_t)words[used++] * i;

@@ -25,6 +25,12 @@ void ls_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t ou
  * epoch's, a shard's) and lies below 2^32. Local. */
 void ls_philox(uint64_t seed, ls_stream stream, uint32_t instance, uint64_t index, uint32_t out[4]);
 
+/* Those of the indices [index, index + n), n a multiple of LS_PHILOX_LANES, one after the other into 4 n
+ * words: many at a time cost a fraction. Local. */
+enum { LS_PHILOX_LANES = 16 };
+void ls_philox_many(uint64_t seed, ls_stream stream, uint32_t instance, uint64_t index, int64_t n,
+                    uint32_t *out);
+
 /* A uniform number in [0, 1) with 53 random bits from two words. Local. */
 static inline double ls_uniform53(uint32_t high, uint32_t low)
 {

@@ -56,10 +56,13 @@ static ls_status compare_settings(const char *file, json_t *stored, json_t *now)
         if (then && json_equal(then, value)) continue;
         char *a = then ? json_dumps(then, JSON_ENCODE_ANY) : NULL, *b = json_dumps(value, JSON_ENCODE_ANY);
         const ls_status status =
-            ls_fail(LS_E_USAGE,
-                    "%s: %s was %s when the run began and is %s now: resume with the same, or start anew "
-                    "in another checkpoint directory",
-                    file, key, a ? a : "not known", b ? b : "unknown");
+            ls_fail(LS_E_USAGE, "%s: %s was %s when the run began and is %s now: %s", file, key,
+                    a ? a : "not known", b ? b : "unknown",
+                    strcmp(key, "arithmetic") == 0
+                        ? "resume on a processor of the same kind, or allow by --allow-other-cpu that the "
+                          "last bits of the model "
+                          "become others"
+                        : "resume with the same, or start anew in another checkpoint directory");
         free(a);
         free(b);
         return status;

@@ -167,6 +167,26 @@ def processors(lockstep, directory):
     check(len(r.messages()) == 1 and kernels in r.messages()[0] and "allowed" in r.messages()[0], "one notice expected:", r)
 
 
+def resumed_elsewhere(lockstep, directory):
+    """A run that goes on with other kernels: the blas engine refuses, the simd engine gives the same bits."""
+    older = {"x86_64": ("Nehalem", "Core2"), "aarch64": ("ARMV8", "CORTEXA53")}[platform.machine()]
+    kernels = older[older[0] in run(lockstep, ["--version"]).stdout]
+    for engine, variable, value in (("blas", "OPENBLAS_CORETYPE", kernels), ("simd", "LOCKSTEP_SIMD", "portable")):
+        words = ["train", "a.h5", "--hidden", "3", "--verbose", 0, "--engine", engine, "--checkpoint-dir", engine]
+        elsewhere_run = lambda *more: common.Run(lockstep, [*words, "--epochs", 4, "--resume", "-o", "resumed.h5", *more],
+                                                 environment={variable: value}, directory=directory).wait()
+        accepted(run(lockstep, [*words, "--epochs", 2], directory=directory), engine + ", the first half")
+        r = elsewhere_run()
+        if engine == "blas":
+            check(r.code == USAGE and len(r.messages()) == 1, "kernels of another processor:", r)
+            check("arithmetic" in r.stderr and kernels in r.stderr and "--allow-other-cpu" in r.stderr, "the message:", r)
+            accepted(elsewhere_run("--allow-other-cpu"), "allowed")
+        else:
+            check(r.code == 0, "the simd engine on another processor:", r)
+            accepted(run(lockstep, [*words[:-2], "--epochs", 4, "-o", "straight.h5"], directory=directory), "straight through")
+            check(same_bytes(directory + "/resumed.h5", directory + "/straight.h5"), "another instruction set changed the model")
+
+
 def unknown_processor(lockstep, directory):
     """An OpenBLAS older than the processor takes the oldest kernels: the program starts itself anew with the right ones."""
     source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "old_blas.c")
@@ -230,7 +250,7 @@ def main():
         common.expect(0, lockstep, ["generate", "-o", name, "--n-samples", 1200, "--n-features", 3, "--n-informative", 3,
                                     "--n-redundant", 0, "--random-state", seed, "--train-size", 0.8], directory=directory)
     common.expect(0, lockstep, ["train", "a.h5", "--verbose", 0, "-o", "model.h5"], directory=directory)
-    for group in (options, inputs, programs, processors, unknown_processor, launchers, cores):
+    for group in (options, inputs, programs, processors, resumed_elsewhere, unknown_processor, launchers, cores):
         before, begin = common.n_checks, time.monotonic()
         group(lockstep, directory)
         print("%s: %d checks, %.0f s" % (group.__name__, common.n_checks - before, time.monotonic() - begin), flush=True)

@@ -26,6 +26,21 @@ static void philox_gives_the_published_answers(void **state)
     }
 }
 
+static void many_at_a_time_are_the_same(void **state)
+{
+    (void)state;
+    enum { N = 5 * LS_PHILOX_LANES };
+    static const uint64_t first[] = {0, 7, UINT32_MAX - 3, UINT64_MAX / 2};
+    for (int k = 0; k < 4; k++) {
+        uint32_t many[4 * N], one[4];
+        ls_philox_many(UINT64_C(0x123456789abcdef0), LS_STREAM_ROWS, 77, first[k], N, many);
+        for (uint64_t i = 0; i < N; i++) {
+            ls_philox(UINT64_C(0x123456789abcdef0), LS_STREAM_ROWS, 77, first[k] + i, one);
+            assert_memory_equal(one, many + 4 * i, sizeof one);
+        }
+    }
+}
+
 static void uniform_numbers_lie_in_the_unit_interval(void **state)
 {
     (void)state;
@@ -97,6 +112,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(philox_gives_the_published_answers),
+        cmocka_unit_test(many_at_a_time_are_the_same),
         cmocka_unit_test(uniform_numbers_lie_in_the_unit_interval),
         cmocka_unit_test(bijections_hit_everything_once_and_invert),
         cmocka_unit_test(bijections_work_on_huge_ranges),

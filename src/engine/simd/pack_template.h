@@ -1,4 +1,4 @@
-/* Rows into lanes, and sums of gradients, for one type. The including file defines REAL and NAME(x). */
+/* Rows into lanes for one type. The including file defines REAL and NAME(x). */
 
 /* One sample into a lane of a step; NULL y for rows without labels. */
 static inline void NAME(pack_sample)(REAL *step, int64_t lane, int64_t width, int64_t n_features,
@@ -47,15 +47,4 @@ static void NAME(pack_rows)(const simd_state *state, const shard_group *group, c
             NAME(pack_sample)
             (packed, lane, width, n_features, x + (there ? row : 0) * n_features, there && y ? y[row] : -1);
         }
-}
-
-static void NAME(add_sums)(int64_t n, REAL *restrict sums, const REAL *restrict others)
-{
-    for (int64_t i = 0; i < n; i++) sums[i] += others[i];
-}
-
-/* Adding +0 makes +0 of -0, which depends on how many lanes were empty. */
-static void NAME(take_sums)(int64_t n, REAL *restrict message, const REAL *restrict sums)
-{
-    for (int64_t i = 0; i < n; i++) message[i] = sums[i] + 0;
 }

@@ -4,7 +4,8 @@
  * A shard's rows are dealt to L lanes in turn, L a power of two that depends on the batch and the shards
  * alone. As many neighbouring shards as there is room for lie side by side in a group. So one fold over the
  * lanes of a group, and the tree over groups, are the tree over shards, and no rank count changes an
- * addition. Lanes without a sample hold the features of another one, the label -1, and add +0. */
+ * addition. Lanes without a sample hold the features of another one, the label -1, and add +0 or -0: sums
+ * that are zero have no certain sign. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -269,18 +270,24 @@ static void simd_pack(const ls_engine *engine, const void *x, const void *y, con
     }
 }
 
-static void add_level(const ls_engine *engine, int level)
+/* Sums that wait at a level of the tree. The lowest ones wait in the message itself, where what a tile writes
+ * beyond the last parameter is overwritten by the counts. */
+static void *sums_at(const ls_engine *engine, void *message, int level)
 {
     const simd_state *state = engine->state;
-    const int64_t n = engine->model->n_parameters;
-    if (engine->model->dtype == LS_FLOAT32) {
-        add_sums_float32(n, (float *)state->sums + level * state->padded_parameters,
-                         (const float *)state->sums + (level + 1) * state->padded_parameters);
-    } else {
-        add_sums_float64(n, (double *)state->sums + level * state->padded_parameters,
-                         (const double *)state->sums + (level + 1) * state->padded_parameters);
-    }
-    ls_simd_measures *left = &state->measures[level];
+    return level == 0 ? message
+                      : state->sums + (size_t)(level * state->padded_parameters) * value_size(engine);
+}
+
+_Static_assert((LS_STEP_DOUBLES + LS_STEP_INTS) * 8 >= LS_SIMD_LANES_FLOAT32 * 4,
+               "a tile reaches beyond a message");
+
+static void add_level(const ls_engine *engine, void *message, int level)
+{
+    void *sums = sums_at(engine, message, level);
+    ls_message_add_reals(&engine->layout, engine->layout.n_reals, sums, sums,
+                         sums_at(engine, message, level + 1));
+    ls_simd_measures *left = &((simd_state *)engine->state)->measures[level];
     const ls_simd_measures *right = left + 1;
     left->loss_sum += right->loss_sum;
     left->tp += right->tp;
@@ -306,9 +313,9 @@ static void simd_gradient(ls_engine *engine, const void *packed, const int64_t *
          * its sums. */
         const bool add = done % 2 == 0 && group.n_steps > 1 && group.n_steps <= LS_SIMD_STEPS;
         const int at_level = add ? level - 1 : level;
-        char *sums = state->sums + (size_t)(at_level * state->padded_parameters) * size;
+        void *sums = sums_at(engine, message, at_level);
         if (!add) state->measures[at_level] = (ls_simd_measures){0};
-        if (group.n_steps == 0) memset(sums, 0, (size_t)state->padded_parameters * size);
+        if (group.n_steps == 0) memset(sums, 0, (size_t)engine->layout.n_reals * size);
         if (group.n_steps > 0)
             state->kernel->gradient(&state->network, engine->model->parameters, &group, state->workspace, add,
                                     sums, &state->measures[at_level]);
@@ -318,13 +325,8 @@ static void simd_gradient(ls_engine *engine, const void *packed, const int64_t *
         /* Each factor 2 of the groups done completes a right half. */
         for (int64_t complete = add ? done / 2 : done; complete % 2 == 0; complete /= 2) {
             level--;
-            add_level(engine, level - 1);
+            add_level(engine, message, level - 1);
         }
-    }
-    if (engine->model->dtype == LS_FLOAT32) {
-        take_sums_float32(engine->model->n_parameters, message, (const float *)state->sums);
-    } else {
-        take_sums_float64(engine->model->n_parameters, message, (const double *)state->sums);
     }
     const ls_simd_measures *measures = state->measures;
     int64_t *counts = ls_message_ints(&engine->layout, message);

@@ -47,13 +47,13 @@ struct ls_philox_classification {
 };
 
 extern const ls_philox_kernel ls_philox_kernel_portable;
-#if defined(__x86_64__)
+#if LOCKSTEP_X86_KERNELS
 extern const ls_philox_kernel ls_philox_kernel_avx2, ls_philox_kernel_avx512;
 #endif
 
 static const ls_philox_kernel *find_kernel(const char *name)
 {
-#if defined(__x86_64__)
+#if LOCKSTEP_X86_KERNELS
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&

@@ -6,7 +6,7 @@
 #define DECLARE(set)                                                                                         \
     extern const ls_simd_kernel ls_simd_kernel_##set##_float32, ls_simd_kernel_##set##_float64;
 DECLARE(portable)
-#if defined(__x86_64__)
+#if LOCKSTEP_X86_KERNELS
 DECLARE(avx2)
 DECLARE(avx512)
 #endif
@@ -16,7 +16,7 @@ static bool always(void)
     return true;
 }
 
-#if defined(__x86_64__)
+#if LOCKSTEP_X86_KERNELS
 static bool has_avx2(void)
 {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -36,7 +36,7 @@ static const struct {
 } variants[] = {
 #define VARIANT(set, test)                                                                                   \
     {{[LS_FLOAT32] = &ls_simd_kernel_##set##_float32, [LS_FLOAT64] = &ls_simd_kernel_##set##_float64}, test},
-#if defined(__x86_64__)
+#if LOCKSTEP_X86_KERNELS
     VARIANT(avx512, has_avx512) VARIANT(avx2, has_avx2)
 #endif
         VARIANT(portable, always)};

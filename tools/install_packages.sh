@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that lockstep needs: only those that are missing, as root or by sudo.
-#   tools/install_packages.sh GROUP...      with GROUP one or more of: build quickstart tests
+#   tools/install_packages.sh GROUP...      with GROUP one or more of: build quickstart tests bench
 # This is the one place that lists them. Where there is no apt-get it checks that the programs and libraries exist.
 set -euo pipefail
 
@@ -9,6 +9,7 @@ build=(gcc libc6-dev cmake ninja-build pkg-config openmpi-bin libopenmpi-dev lib
 quickstart=(python3-numpy python3-h5py python3-matplotlib)
 tests=(libcmocka-dev python3-venv clang-format shellcheck hdf5-tools valgrind slurm-wlm munge mpich libmpich-dev iproute2
     clang libclang-rt-14-dev)
+bench=(libfann-dev python3-venv valgrind)
 
 # The same for other systems: programs, pkg-config modules, modules of /usr/bin/python3.
 build_programs=(gcc cmake ninja pkg-config mpicc mpirun)
@@ -17,6 +18,9 @@ quickstart_python=(numpy h5py matplotlib)
 tests_programs=(clang-format shellcheck)
 tests_modules=(cmocka)
 tests_python=(venv ensurepip)
+bench_programs=(valgrind taskset)
+bench_modules=(fann)
+bench_python=(venv ensurepip)
 
 fail() {
     echo "tools/install_packages.sh: $*" >&2
@@ -24,7 +28,7 @@ fail() {
 }
 
 packages=() programs=() modules=() python_modules=()
-[ $# -gt 0 ] || fail "name one or more groups: build quickstart tests"
+[ $# -gt 0 ] || fail "name one or more groups: build quickstart tests bench"
 for group in "$@"; do
     case $group in
     build)
@@ -42,7 +46,13 @@ for group in "$@"; do
         modules+=("${tests_modules[@]}")
         python_modules+=("${tests_python[@]}")
         ;;
-    *) fail "unknown group '$group': the groups are build quickstart tests" ;;
+    bench)
+        packages+=("${bench[@]}")
+        programs+=("${bench_programs[@]}")
+        modules+=("${bench_modules[@]}")
+        python_modules+=("${bench_python[@]}")
+        ;;
+    *) fail "unknown group '$group': the groups are build quickstart tests bench" ;;
     esac
 done
 

@@ -2,4 +2,4 @@
 # No shell script gives shellcheck reason to complain.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-shellcheck --external-sources .ci/run tools/*.sh tests/format/*.sh jobs/*.sbatch
+shellcheck --external-sources .ci/run tools/*.sh tools/bench/*.sh tests/format/*.sh jobs/*.sbatch

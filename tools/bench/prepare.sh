@@ -1,0 +1,27 @@
+# Sourced by the commands of the benchmark, from the repository's root: packages, Python, a Release build of lockstep and
+# the C programs of this directory, all below build-bench/ and .venv-bench/.
+# shellcheck shell=bash
+
+prepare_benchmark() {
+    begin_step "Packages"
+    tools/install_packages.sh build bench
+
+    begin_step "Python packages (.venv-bench)"
+    local requirements=tools/bench/python-requirements.txt digest
+    digest=$({ /usr/bin/python3 --version && cat $requirements; } | sha256sum)
+    if [ "$(cat .venv-bench/requirements.sha256 2> /dev/null)" = "$digest" ]; then
+        echo "up to date"
+    else
+        rm -rf .venv-bench
+        /usr/bin/python3 -m venv .venv-bench
+        .venv-bench/bin/python -m pip --disable-pip-version-check install --quiet -r $requirements
+        # Written last: a venv that was not finished has no digest and is made anew.
+        echo "$digest" > .venv-bench/requirements.sha256
+        echo "installed"
+    fi
+
+    begin_step "Build (Release, into build-bench/)"
+    cmake -S . -B build-bench -G Ninja -DCMAKE_BUILD_TYPE=Release -DLOCKSTEP_TESTS=OFF
+    cmake --build build-bench
+    gcc -O3 -std=gnu11 -Wall -Wextra -o build-bench/system_fann tools/bench/system_fann.c -lfloatfann -lm
+}

@@ -1,0 +1,55 @@
+"""PyTorch, eager: the usual loop. With WORLD_SIZE above 1 DistributedDataParallel over gloo: a rank has a part of a batch."""
+import time
+
+started = time.time()
+
+import functools
+import os
+
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+import torch
+
+import worker
+
+ranks, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+torch.set_num_threads(1)
+if ranks > 1:
+    torch.distributed.init_process_group("gloo")
+
+
+@functools.cache
+def build(directory):
+    case = worker.load_case(directory)
+    widths = (case.features, *case.hidden, 1)
+    modules = [module for pair in zip(widths, widths[1:]) for module in (torch.nn.Linear(*pair), torch.nn.Tanh())]
+    model = torch.nn.Sequential(*modules[:-1])
+    return model, torch.nn.parallel.DistributedDataParallel(model) if ranks > 1 else model
+
+
+def train(case, epochs):
+    model, parallel = build(case.directory)
+    with torch.no_grad():
+        for linear, (kernel, bias) in zip(model[::2], case.weights):
+            linear.weight.copy_(torch.from_numpy(kernel.T.copy()))
+            linear.bias.copy_(torch.from_numpy(bias))
+    x, y = torch.from_numpy(case.x), torch.from_numpy(case.y)
+    loss_of = torch.nn.BCEWithLogitsLoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=case.rate)
+    part = case.batch // ranks
+    seconds, losses = [], []
+    for _ in range(epochs):
+        begin = time.perf_counter()
+        total = torch.zeros(())
+        for first in range(rank * part, case.samples, case.batch):
+            optimizer.zero_grad()
+            loss = loss_of(parallel(x[first:first + part]), y[first:first + part])
+            loss.backward()
+            optimizer.step()
+            total += loss.detach()
+        losses.append(float(total) / case.steps)
+        seconds.append(time.perf_counter() - begin)
+    return seconds, losses, 0
+
+
+worker.serve(train, started)

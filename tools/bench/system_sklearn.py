@@ -1,0 +1,28 @@
+"""scikit-learn's MLPClassifier with plain SGD: partial_fit is one epoch; several with warm_start would stop by themselves."""
+import time
+
+started = time.time()
+
+import numpy as np
+from sklearn.neural_network import MLPClassifier
+
+import worker
+
+
+def train(case, epochs):
+    model = MLPClassifier(case.hidden, activation="tanh", solver="sgd", alpha=0, batch_size=case.batch,
+                          learning_rate_init=case.rate, momentum=0, nesterovs_momentum=False, shuffle=False, random_state=0)
+    y = case.y[:, 0].astype(np.int64)
+    model.partial_fit(case.x[:case.batch], y[:case.batch], classes=(0, 1))  # makes the arrays
+    for i, (kernel, bias) in enumerate(case.weights):
+        model.coefs_[i][:], model.intercepts_[i][:] = kernel, bias
+    seconds, losses = [], []
+    for _ in range(epochs):
+        begin = time.perf_counter()
+        model.partial_fit(case.x, y)
+        seconds.append(time.perf_counter() - begin)
+        losses.append(float(model.loss_))
+    return seconds, losses, 0
+
+
+worker.serve(train, started)

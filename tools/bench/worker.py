@@ -1,0 +1,39 @@
+"""What the Python systems share: a process that stays, reads a request per line of stdin and answers with a line of JSON.
+
+Staying keeps imports and compiling out of the rounds, and lets the systems take turns."""
+import functools
+import json
+import os
+import sys
+import time
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+
+from rows import read_weights
+
+
+@functools.cache
+def load_case(directory):
+    with open(os.path.join(directory, "case.json")) as f:
+        case = SimpleNamespace(directory=directory, **json.load(f))
+    case.weights = read_weights(os.path.join(directory, "init.h5"))
+    with h5py.File(os.path.join(directory, "data.h5")) as f:
+        case.x = f["train/X"][:]
+        case.y = f["train/y"][:].astype(np.float32)[:, None]
+    case.steps = case.samples // case.batch
+    return case
+
+
+def serve(train, started):
+    """train(case, epochs) returns the seconds and the mean loss of each epoch, and the seconds of compiling before them;
+    started is time.time() of the first line of the system's script."""
+    # Libraries print to stdout: the answers get a descriptor of their own.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    print(json.dumps({"ready_after": time.time() - started}), file=answers, flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        seconds, losses, compiling = train(load_case(request["directory"]), request["epochs"])
+        print(json.dumps({"seconds": seconds, "losses": losses, "compiling": compiling}), file=answers, flush=True)

@@ -68,6 +68,10 @@ class Run:
 
 
 class Lockstep(System):
+    def __init__(self, name, ranks, cores, options=(), variables=None):
+        super().__init__(name, ranks, cores)
+        self.options, self.variables = options, variables or {}
+
     def fit(self, row, directory):
         launch = ["taskset", "-c", str(self.cores[0])]
         if self.ranks > 1:
@@ -75,14 +79,15 @@ class Lockstep(System):
         history = os.path.join(directory, "history.csv")
         words = launch + [LOCKSTEP, "train", directory + "/data.h5", "--init", directory + "/init.h5", "--batch-size",
                           str(row.batch), "--epochs", str(self.epochs(row)), "--learning-rate", str(RATE), "--shuffle", "none",
-                          "--verbose", "0", "--history", history, "-o", directory + "/model.h5"]
-        self.commands[row.name] = relative(words)
+                          "--verbose", "0", "--history", history, "-o", directory + "/model.h5", *self.options]
+        self.commands[row.name] = " ".join(["%s=%s" % item for item in self.variables.items()] + [relative(words)])
         begin = time.perf_counter()
-        subprocess.run(words, check=True, stdout=subprocess.DEVNULL, env=environment())
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL, env=dict(environment(), **self.variables))
         whole = time.perf_counter() - begin
         with open(history, newline="") as f:
             records = list(csv.DictReader(f))
         # The rate has more digits than the seconds.
+        self.precision = [float(record["precision"]) for record in records]
         return Run([row.samples / float(record["samples_per_second"]) for record in records],
                    [float(record["loss"]) for record in records], whole=whole)
 
@@ -207,6 +212,7 @@ class Result:
 
 
 def number(value):
+    """Three digits."""
     if value >= 1e6:
         return "%.3g M" % (value / 1e6)
     if value >= 1e3:
@@ -214,12 +220,18 @@ def number(value):
     return "%.3g" % value
 
 
-def describe_machine(cores):
+def cpu_info():
+    """/proc/cpuinfo's lines about the first processor."""
     found = {}
     with open("/proc/cpuinfo") as f:
         for line in f:
             key, _, value = line.partition(":")
             found.setdefault(key.strip(), value.strip())
+    return found
+
+
+def describe_machine(cores):
+    found = cpu_info()
     flags = found.get("flags", "").split()
     sets = [name for name, flag in (("AVX2", "avx2"), ("AVX-512", "avx512bw"), ("AMX", "amx_tile")) if flag in flags]
     return "%s (family %s, model %s; %s), %d cores, used: %s" % (
@@ -266,8 +278,8 @@ def write_table(path, results, systems, cores, options):
             "Medians of %d round(s) in which the systems take turns (quartiles; once: too slow for more rounds), and how many" %
             options.rounds,
             "times lockstep's time a system takes. float32, plain SGD, tanh, rows in the file's order.", "", *lines, "",
-            "Mean loss of the last epoch that all systems do. They start from the same weights; the tolerance is %g of lockstep's" %
-            TOLERANCE, "loss, for FANN %g: its derivative of tanh is never below 0.04." % FANN_TOLERANCE, "", *losses, "",
+            "Mean loss of the last epoch that all systems do. They start from the same weights. The tolerance is %g" % TOLERANCE,
+            "of lockstep's loss, for FANN %g: its derivative of tanh is never below 0.04." % FANN_TOLERANCE, "", *losses, "",
             "- lockstep also counts accuracy, precision and recall in every step; Keras does in the notebook's fit only, the",
             "  others never.",
             "- JAX's times are without compiling, which took %s s for the rows in turn." % compiling,

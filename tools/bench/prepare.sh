@@ -23,5 +23,14 @@ prepare_benchmark() {
     begin_step "Build (Release, into build-bench/)"
     cmake -S . -B build-bench -G Ninja -DCMAKE_BUILD_TYPE=Release -DLOCKSTEP_TESTS=OFF
     cmake --build build-bench
-    gcc -O3 -std=gnu11 -Wall -Wextra -o build-bench/system_fann tools/bench/system_fann.c -lfloatfann -lm
+    local flags=(-O3 -std=gnu11 -Wall -Wextra) openblas
+    gcc "${flags[@]}" -o build-bench/system_fann tools/bench/system_fann.c -lfloatfann -lm
+    read -ra openblas < <(pkg-config --cflags --libs openblas)
+    mpicc "${flags[@]}" -o build-bench/limit_parts tools/bench/limit_parts.c "${openblas[@]}"
+    if [ "$(uname -m)" = x86_64 ]; then
+        flags+=(-ffp-contract=fast -fno-math-errno -mavx2 -mfma)
+        gcc "${flags[@]}" -DLANES=8 -o build-bench/limit_tiny_avx2 tools/bench/limit_tiny.c -lm
+        gcc "${flags[@]}" -DLANES=16 -mavx512f -mavx512vl -mavx512dq -mavx512bw -mprefer-vector-width=512 \
+            -o build-bench/limit_tiny_avx512 tools/bench/limit_tiny.c -lm
+    fi
 }

@@ -278,8 +278,9 @@ def write_table(path, results, systems, cores, options):
             "Medians of %d round(s) in which the systems take turns (quartiles; once: too slow for more rounds), and how many" %
             options.rounds,
             "times lockstep's time a system takes. float32, plain SGD, tanh, rows in the file's order.", "", *lines, "",
-            "Mean loss of the last epoch that all systems do. They start from the same weights. The tolerance is %g" % TOLERANCE,
-            "of lockstep's loss, for FANN %g: its derivative of tanh is never below 0.04." % FANN_TOLERANCE, "", *losses, "",
+            "Mean loss of the last epoch that all systems do. They start from the same weights. The tolerance",
+            "is %g of lockstep's loss, for FANN %g: its derivative of tanh is never below 0.04." % (TOLERANCE, FANN_TOLERANCE),
+            "", *losses, "",
             "- lockstep also counts accuracy, precision and recall in every step; Keras does in the notebook's fit only, the",
             "  others never.",
             "- JAX's times are without compiling, which took %s s for the rows in turn." % compiling,

@@ -30,7 +30,9 @@ class Limits:
         # What lockstep would choose; one BLAS thread a rank.
         text = subprocess.run([LOCKSTEP, "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout
         core = re.search(r"(\w+) MAX_THREADS", text)
-        self.variables = dict({"OPENBLAS_CORETYPE": core[1]} if core else {}, OPENBLAS_NUM_THREADS="1")
+        self.variables = {"OPENBLAS_NUM_THREADS": "1"}
+        if core:
+            self.variables["OPENBLAS_CORETYPE"] = os.environ.get("OPENBLAS_CORETYPE", core[1])
 
     def run(self, ranks, *words):
         launch = ["taskset", "-c", str(self.cores[0])] if ranks == 1 else ["mpirun", "-n", str(ranks), "--bind-to", "core"]
@@ -162,7 +164,7 @@ def main():
     text = ["# lockstep beside its limits", "",
             "Medians of %d round(s) in which lockstep and the limit take turns (quartiles)." % options.rounds, "", *lines, "",
             "- Hand-written loop: C for this network alone, with the same measures; its losses are lockstep's (limit_tiny.c).",
-            "- Matrix products: cblas_sgemm for a rank's batch, forward and backward, without the output layer (limit_parts.c).",
+            "- Matrix products: cblas_sgemm for a rank's batch, forward and backward, no output layer (limit_parts.c).",
             "- MPI_Allreduce: of as many bytes as the message of a step has.",
             "- Memory, a = b + s c: %s." % ", ".join(triad), "", "Machine: " + describe_machine(cores), "",
             "Versions: " + "; ".join(versions()), "", "Commands, from the clone:", "```",

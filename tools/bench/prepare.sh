@@ -2,10 +2,12 @@
 # the C programs of this directory, all below build-bench/ and .venv-bench/.
 # shellcheck shell=bash
 
-prepare_benchmark() {
+prepare_packages() {
     begin_step "Packages"
     tools/install_packages.sh build bench
+}
 
+prepare_python() {
     begin_step "Python packages (.venv-bench)"
     local requirements=tools/bench/python-requirements.txt digest
     digest=$({ /usr/bin/python3 --version && cat $requirements; } | sha256sum)
@@ -19,10 +21,16 @@ prepare_benchmark() {
         echo "$digest" > .venv-bench/requirements.sha256
         echo "installed"
     fi
+}
 
+build_lockstep() {
     begin_step "Build (Release, into build-bench/)"
     cmake -S . -B build-bench -G Ninja -DCMAKE_BUILD_TYPE=Release -DLOCKSTEP_TESTS=OFF
     cmake --build build-bench
+}
+
+build_programs() {
+    begin_step "Build of the benchmark's own programs"
     local flags=(-O3 -std=gnu11 -Wall -Wextra) openblas
     gcc "${flags[@]}" -o build-bench/system_fann tools/bench/system_fann.c -lfloatfann -lm
     read -ra openblas < <(pkg-config --cflags --libs openblas)
@@ -33,4 +41,11 @@ prepare_benchmark() {
         gcc "${flags[@]}" -DLANES=16 -mavx512f -mavx512vl -mavx512dq -mavx512bw -mprefer-vector-width=512 \
             -o build-bench/limit_tiny_avx512 tools/bench/limit_tiny.c -lm
     fi
+}
+
+prepare_benchmark() {
+    prepare_packages
+    prepare_python
+    build_lockstep
+    build_programs
 }

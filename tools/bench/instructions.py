@@ -19,6 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 LOCKSTEP = os.path.join(os.path.dirname(os.path.dirname(HERE)), "build-bench", "lockstep")
 STORED = os.path.join(HERE, "instructions.csv")
 TOLERANCE = 0.03
+TRIES = 2  # of a count that is too high
 SIMD, BLAS = {"LOCKSTEP_SIMD": "avx2"}, {"LOCKSTEP_SIMD": "avx2", "OPENBLAS_CORETYPE": "Haswell"}
 # name: features, rows, options, variables
 CASES = {
@@ -80,8 +81,12 @@ def main():
     failed, compiled_by = [], compiler()
     with tempfile.TemporaryDirectory(prefix="lockstep-instructions-") as directory:
         for name in options.cases:
-            now = per_sample(name, directory)
             before = float(stored[name]["instructions_per_sample"]) if name in stored else None
+            now = per_sample(name, directory)
+            # Training looks at the clock after so many steps, and these are fewer while the machine is busy.
+            for _ in range(TRIES - 1):
+                if options.update or before is None or now > before * (1 + TOLERANCE):
+                    now = min(now, per_sample(name, directory))
             change = "new" if before is None else "%+.1f %%" % (100 * (now / before - 1))
             wrong = before is None or abs(now / before - 1) > TOLERANCE
             mark = "  !" if wrong and not options.update else ""

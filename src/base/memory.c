@@ -3,10 +3,14 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/fault.h"
 
-enum { ALIGNMENT = 64 }; /* a cache line, and the widest vector */
+enum {
+    ALIGNMENT = 64,             /* a cache line, and the widest vector */
+    HUGE_PAGE = 2 * 1024 * 1024 /* of x86-64 and of most arm64 */
+};
 
 static _Atomic int64_t live;
 
@@ -15,11 +19,17 @@ ls_status ls_alloc(void *block, size_t count, size_t size, const char *purpose)
     void **result = block;
     size_t bytes;
     *result = NULL;
-    if (__builtin_mul_overflow(count, size, &bytes) || bytes > (size_t)PTRDIFF_MAX - ALIGNMENT)
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes > (size_t)PTRDIFF_MAX - HUGE_PAGE)
         return ls_fail(LS_E_MEMORY, "%s: %zu x %zu bytes cannot be addressed", purpose, count, size);
-    bytes = (bytes + ALIGNMENT) / ALIGNMENT * ALIGNMENT;
-    void *memory = ls_fault(LS_FAULT_ALLOC) ? NULL : aligned_alloc(ALIGNMENT, bytes);
+    /* Large blocks on large pages: the weights of a wide network otherwise lie on more pages than the
+     * processor remembers. */
+    const size_t alignment = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
+    bytes = (bytes + alignment - (bytes > 0)) / alignment * alignment; /* some for size 0, too */
+    void *memory = ls_fault(LS_FAULT_ALLOC) ? NULL : aligned_alloc(alignment, bytes);
     if (!memory) return ls_fail(LS_E_MEMORY, "%s: no memory for %zu bytes", purpose, bytes);
+#ifdef MADV_HUGEPAGE
+    if (alignment == HUGE_PAGE) madvise(memory, bytes, MADV_HUGEPAGE); /* what cannot be had is no loss */
+#endif
     memset(memory, 0, bytes);
     atomic_fetch_add(&live, 1);
     *result = memory;

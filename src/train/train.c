@@ -128,7 +128,10 @@ static void look_at_clock(run *r)
 {
     if (--r->steps_to_look > 0) return;
     const double time = ls_now();
-    if (time - r->clock < CLOCK_SECONDS && r->clock_stride < MAX_CLOCK_STRIDE) {
+    /* Checkpoints that follow one another fast want every step. */
+    const double every = r->options->checkpoint_every_seconds;
+    const int64_t most = every > 0 && every < CLOCK_SECONDS * MAX_CLOCK_STRIDE ? 1 : MAX_CLOCK_STRIDE;
+    if (time - r->clock < CLOCK_SECONDS && r->clock_stride < most) {
         r->clock_stride *= 2;
     } else if (time - r->clock > 2 * CLOCK_SECONDS && r->clock_stride > 1) {
         r->clock_stride /= 2;
@@ -321,6 +324,7 @@ static ls_status step(run *r)
      * shards. */
     int64_t *own = ls_message_ints(layout, ls_tree_message(r->tree, 0));
     own[LS_STEP_SIGNALS] = ls_interrupt_pending() != 0;
+    if (ls_session_rank(r->session) == 0) look_at_clock(r);
     if (options->checkpoint_every_seconds > 0 && ls_session_rank(r->session) == 0)
         own[LS_STEP_CHECKPOINT] = r->clock - r->checkpoint_seconds >= options->checkpoint_every_seconds;
     if (verify) ls_verify_digest(r->model, own + LS_STEP_INTS);
@@ -414,7 +418,6 @@ static ls_status train_epoch(run *r)
     while (r->position.epoch == epoch) {
         LS_TRY(step(r));
         const bool last = r->position.step == r->order.n_batches;
-        if (ls_session_rank(r->session) == 0) look_at_clock(r);
         if (watched && (last || r->clock - shown >= PROGRESS_SECONDS)) {
             if (last) r->clock = ls_now();
             show(r, r->clock - begin);

@@ -18,8 +18,8 @@ void ls_times_step_begins(ls_times *times)
 {
     times->begin = 0;
     if (--times->until_next > 0) return;
-    times->until_next = times->stride = times->stride ? times->stride : 1;
-    times->begin = ls_now();
+    if (times->stride == 0) times->stride = 1;
+    times->step_begin = times->begin = ls_now();
 }
 
 /* Seconds since the last part, which now ends. */
@@ -44,13 +44,13 @@ void ls_times_reduced(ls_times *times)
     times->reduce += (double)times->stride * (seconds - ls_wait_here.seconds);
     times->wait += (double)times->stride * ls_wait_here.seconds;
     ls_wait_here.on = false;
-    times->stride = seconds < LONG_STEP_SECONDS ? STRIDE : 1;
 }
 
 void ls_times_step_ends(ls_times *times)
 {
     if (times->begin == 0) return;
     times->compute += (double)times->stride * take(times);
+    times->stride = times->begin - times->step_begin < LONG_STEP_SECONDS ? STRIDE : 1;
     times->until_next = times->stride;
 }
 

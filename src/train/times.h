@@ -12,7 +12,7 @@ typedef struct ls_times {
     double io;  /* reading the data, writing checkpoints and the model */
     double all; /* seconds of all steps */
     int64_t stride, until_next;
-    double begin; /* of the present part of a timed step, 0 in others */
+    double step_begin, begin; /* of a timed step and of its present part; begin is 0 in other steps */
 } ls_times;
 
 /* The monotonic clock, in seconds. Local. */

@@ -36,12 +36,13 @@ static void blas_destroy(ls_engine *engine)
     ls_free(state);
 }
 
-static ls_status allocate(ls_engine *engine)
+static ls_status blas_create(ls_engine *engine)
 {
+    LS_TRY(ls_alloc(&engine->state, 1, sizeof(blas_state), "engine"));
     blas_state *state = engine->state;
     const ls_model *model = engine->model;
     const size_t size = ls_dtype_size(model->dtype);
-    size_t widest = 1, levels = 1;
+    size_t widest = 1;
     state->kernel = ls_simd_kernel_for(model->dtype);
     if (!state->kernel)
         return ls_fail(LS_E_USAGE, "LOCKSTEP_SIMD names kernels that this processor or build does not have");
@@ -55,19 +56,11 @@ static ls_status allocate(ls_engine *engine)
         if (units > widest) widest = units;
         LS_TRY(ls_alloc(&state->outputs[l], rows * units + slack, size, "layer outputs"));
     }
-    for (int64_t shards = 1; shards < engine->n_shards; shards *= 2) levels++;
     LS_TRY(ls_alloc(&state->deltas, rows * widest + slack, size, "layer gradients"));
     LS_TRY(ls_alloc(&state->below, rows * widest + slack, size, "layer gradients"));
     LS_TRY(ls_alloc(&state->labels, rows + slack, size, "labels"));
-    return ls_alloc(&state->partial, levels, engine->layout.size, "gradient sums");
-}
-
-static ls_status blas_create(ls_engine *engine)
-{
-    LS_TRY(ls_alloc(&engine->state, 1, sizeof(blas_state), "engine"));
-    const ls_status status = allocate(engine);
-    if (status != LS_OK) blas_destroy(engine);
-    return status;
+    return ls_alloc(&state->partial, (size_t)ls_tree_levels(engine->n_shards), engine->layout.size,
+                    "gradient sums");
 }
 
 static int64_t round_up(const blas_state *state, int64_t n)
@@ -95,27 +88,9 @@ static void blas_gradient(ls_engine *engine, const void *packed, const int64_t *
                           void *message)
 {
     const blas_state *state = engine->state;
-    const size_t value = ls_dtype_size(engine->model->dtype), size = engine->layout.size;
-    const char *x = packed,
-               *y = x + (size_t)(ls_total_rows(shard_rows, n_shards) * engine->model->n_features) * value;
-    int level = 0; /* sums that wait; the lowest one waits in message itself */
-    for (int64_t shard = 0; shard < n_shards; shard++) {
-        char *sums = level == 0 ? message : state->partial + (size_t)level * size;
-        memset(sums, 0, size);
-        if (shard_rows[shard] > 0 && engine->model->dtype == LS_FLOAT32)
-            shard_gradient_float32(engine, (const float *)x, (const float *)y, shard_rows[shard], sums);
-        if (shard_rows[shard] > 0 && engine->model->dtype == LS_FLOAT64)
-            shard_gradient_float64(engine, (const double *)x, (const double *)y, shard_rows[shard], sums);
-        x += (size_t)(shard_rows[shard] * engine->model->n_features) * value;
-        y += (size_t)shard_rows[shard] * value;
-        level++;
-        /* Each factor 2 of the shards done completes a right half: add it to its left half. */
-        for (int64_t done = shard + 1; done % 2 == 0; done /= 2) {
-            level--;
-            char *left = level == 1 ? message : state->partial + (size_t)(level - 1) * size;
-            ls_message_add(&engine->layout, left, state->partial + (size_t)level * size);
-        }
-    }
+    ls_sum_shards(engine,
+                  engine->model->dtype == LS_FLOAT32 ? shard_gradient_float32 : shard_gradient_float64,
+                  packed, shard_rows, n_shards, state->partial, message);
 }
 
 static void blas_measure(ls_engine *engine, const void *x, const void *y, int64_t n_rows, ls_metrics *metrics)

@@ -35,9 +35,10 @@ static ls_simd_measures NAME(judge)(const ls_engine *engine, const REAL *y, int6
     return measures;
 }
 
-static void NAME(shard_gradient)(ls_engine *engine, const REAL *x, const REAL *y, int64_t n_rows,
+static void NAME(shard_gradient)(ls_engine *engine, const void *x_rows, const void *y, int64_t n_rows,
                                  void *message)
 {
+    const REAL *x = x_rows;
     const blas_state *state = engine->state;
     const ls_model *model = engine->model;
     const REAL *parameters = model->parameters;
@@ -61,13 +62,8 @@ static void NAME(shard_gradient)(ls_engine *engine, const REAL *x, const REAL *y
         deltas = below;
         below = swap;
     }
-    int64_t *counts = ls_message_ints(&engine->layout, message);
-    ls_message_doubles(&engine->layout, message)[LS_STEP_LOSS] = measures.loss_sum;
-    counts[LS_STEP_SAMPLES] = n_rows;
-    counts[LS_STEP_TP] = measures.tp;
-    counts[LS_STEP_FP] = measures.fp;
-    counts[LS_STEP_FN] = measures.positives - measures.tp;
-    counts[LS_STEP_TN] = n_rows - measures.positives - measures.fp;
+    const ls_metrics metrics = ls_simd_metrics(&measures, n_rows);
+    ls_step_put_metrics(&engine->layout, message, &metrics);
 }
 
 static void NAME(measure_piece)(ls_engine *engine, const REAL *x, const REAL *y, int64_t n_rows,
@@ -76,11 +72,6 @@ static void NAME(measure_piece)(ls_engine *engine, const REAL *x, const REAL *y,
     const blas_state *state = engine->state;
     NAME(forward)(engine, x, n_rows);
     const ls_simd_measures measures = NAME(judge)(engine, y, n_rows, (REAL *)state->deltas);
-    const ls_metrics part = {.n_samples = n_rows,
-                             .loss_sum = measures.loss_sum,
-                             .tn = n_rows - measures.positives - measures.fp,
-                             .fp = measures.fp,
-                             .fn = measures.positives - measures.tp,
-                             .tp = measures.tp};
+    const ls_metrics part = ls_simd_metrics(&measures, n_rows);
     ls_metrics_add(metrics, &part);
 }

@@ -34,7 +34,7 @@ ls_status ls_engine_create(const ls_engine_kind *kind, const ls_model *model, in
                            LS_STEP_INTS + n_extra);
     const ls_status status = kind->create(engine);
     if (status != LS_OK) {
-        ls_free(engine);
+        ls_engine_destroy(engine);
         return status;
     }
     *result = engine;

@@ -35,7 +35,7 @@ typedef struct ls_engine_kind {
     const char *name;
     /* What decides the last bits of its results beside our own code, as text: equal texts give equal bits. */
     void (*arithmetic)(char *text, size_t size);
-    ls_status (*create)(ls_engine *engine);
+    ls_status (*create)(ls_engine *engine); /* what it has made when it fails, destroy frees */
     void (*destroy)(ls_engine *engine);
     /* Bytes of n_shards packed shards with shard_rows[i] rows each (0 is allowed); n_shards is a power of
      * two. */
@@ -65,6 +65,39 @@ struct ls_engine {
 extern const ls_engine_kind ls_engine_reference; /* plain scalar C: the oracle for the others */
 extern const ls_engine_kind ls_engine_simd;      /* vectors across samples */
 extern const ls_engine_kind ls_engine_blas;      /* products of matrices by CBLAS */
+
+/* The measures in a message, those of LS_STEP_LOSS and LS_STEP_SAMPLES to LS_STEP_TP. Local. */
+static inline void ls_step_put_metrics(const ls_message_layout *layout, void *message,
+                                       const ls_metrics *metrics)
+{
+    int64_t *ints = ls_message_ints(layout, message);
+    ls_message_doubles(layout, message)[LS_STEP_LOSS] = metrics->loss_sum;
+    ints[LS_STEP_SAMPLES] = metrics->n_samples;
+    ints[LS_STEP_TN] = metrics->tn;
+    ints[LS_STEP_FP] = metrics->fp;
+    ints[LS_STEP_FN] = metrics->fn;
+    ints[LS_STEP_TP] = metrics->tp;
+}
+
+static inline ls_metrics ls_step_metrics(const ls_message_layout *layout, void *message)
+{
+    const int64_t *ints = ls_message_ints(layout, message);
+    return (ls_metrics){.n_samples = ints[LS_STEP_SAMPLES],
+                        .loss_sum = ls_message_doubles(layout, message)[LS_STEP_LOSS],
+                        .tn = ints[LS_STEP_TN],
+                        .fp = ints[LS_STEP_FP],
+                        .fn = ints[LS_STEP_FN],
+                        .tp = ints[LS_STEP_TP]};
+}
+
+/* Levels of the tree over n_shards shards, a power of two: as many sums wait for their neighbour at most.
+ * Local. */
+static inline int ls_tree_levels(int64_t n_shards)
+{
+    int levels = 1;
+    for (int64_t shards = 1; shards < n_shards; shards *= 2) levels++;
+    return levels;
+}
 
 /* The engine of that name, or the one for the model's widths. Local. */
 const ls_engine_kind *ls_engine_choose(ls_engine_choice choice, const ls_model *model);

@@ -60,13 +60,7 @@ static ls_status measure_own_rows(ls_engine *engine, ls_dataset *dataset, ls_tre
         ls_metrics metrics = {0};
         status = measure_subtree(engine, reader, n_samples, n_leaves, ls_tree_subtree(tree, i), &metrics);
         void *message = ls_tree_message(tree, i);
-        ls_message_doubles(layout, message)[LS_STEP_LOSS] = metrics.loss_sum;
-        int64_t *ints = ls_message_ints(layout, message);
-        ints[LS_STEP_SAMPLES] = metrics.n_samples;
-        ints[LS_STEP_TN] = metrics.tn;
-        ints[LS_STEP_FP] = metrics.fp;
-        ints[LS_STEP_FN] = metrics.fn;
-        ints[LS_STEP_TP] = metrics.tp;
+        ls_step_put_metrics(layout, message, &metrics);
     }
     ls_row_reader_destroy(reader);
     return status;
@@ -89,15 +83,7 @@ ls_status ls_evaluate(ls_session *session, const ls_model *model, ls_dataset *da
     if (status == LS_OK) status = ls_session_agree(session, measure_own_rows(engine, dataset, tree, &layout));
     void *sum = NULL;
     if (status == LS_OK) status = ls_tree_reduce(tree, &sum);
-    if (status == LS_OK) {
-        const int64_t *ints = ls_message_ints(&layout, sum);
-        *metrics = (ls_metrics){.n_samples = ints[LS_STEP_SAMPLES],
-                                .loss_sum = ls_message_doubles(&layout, sum)[LS_STEP_LOSS],
-                                .tn = ints[LS_STEP_TN],
-                                .fp = ints[LS_STEP_FP],
-                                .fn = ints[LS_STEP_FN],
-                                .tp = ints[LS_STEP_TP]};
-    }
+    if (status == LS_OK) *metrics = ls_step_metrics(&layout, sum);
     ls_tree_destroy(tree);
     ls_engine_destroy(engine);
     return status;

@@ -27,3 +27,29 @@ void ls_pack_rows(const ls_engine *engine, const void *x, const void *y, const i
         memcpy(to_y, (const char *)y + (size_t)rows[i] * size, size);
     }
 }
+
+void ls_sum_shards(ls_engine *engine,
+                   void (*shard_gradient)(ls_engine *, const void *x, const void *y, int64_t n_rows,
+                                          void *sums),
+                   const void *packed, const int64_t *shard_rows, int64_t n_shards, char *partial,
+                   void *message)
+{
+    const size_t value = ls_dtype_size(engine->model->dtype),
+                 row_size = (size_t)engine->model->n_features * value, size = engine->layout.size;
+    const char *x = packed, *y = x + (size_t)ls_total_rows(shard_rows, n_shards) * row_size;
+    int level = 0; /* sums that wait; the lowest one waits in message itself */
+    for (int64_t shard = 0; shard < n_shards; shard++) {
+        char *sums = level == 0 ? message : partial + (size_t)level * size;
+        memset(sums, 0, size);
+        if (shard_rows[shard] > 0) shard_gradient(engine, x, y, shard_rows[shard], sums);
+        x += (size_t)shard_rows[shard] * row_size;
+        y += (size_t)shard_rows[shard] * value;
+        level++;
+        /* Each factor 2 of the shards done completes a right half: add it to its left half. */
+        for (int64_t done = shard + 1; done % 2 == 0; done /= 2) {
+            level--;
+            char *left = level == 1 ? message : partial + (size_t)(level - 1) * size;
+            ls_message_add(&engine->layout, left, partial + (size_t)level * size);
+        }
+    }
+}

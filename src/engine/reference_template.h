@@ -112,12 +112,12 @@ static void NAME(backward)(const ls_engine *engine, const REAL *x, REAL y, REAL 
     }
 }
 
-static void NAME(shard_gradient)(ls_engine *engine, const void *x_rows, const void *y_rows, int64_t first,
-                                 int64_t n_rows, void *message)
+static void NAME(shard_gradient)(ls_engine *engine, const void *x_rows, const void *y_rows, int64_t n_rows,
+                                 void *message)
 {
     const reference_state *state = engine->state;
     const ls_model *model = engine->model;
-    const REAL *x = (const REAL *)x_rows + first * model->n_features, *y = (const REAL *)y_rows + first;
+    const REAL *x = x_rows, *y = y_rows;
     const REAL *p = state->activations;
     double *loss = ls_message_doubles(&engine->layout, message) + LS_STEP_LOSS;
     int64_t *counts = ls_message_ints(&engine->layout, message);

@@ -334,12 +334,7 @@ static ls_status step(run *r)
     LS_TRY(ls_tree_reduce(r->tree, &sum));
     ls_times_reduced(&r->times);
     const int64_t *ints = ls_message_ints(layout, sum);
-    const ls_metrics batch = {.n_samples = ints[LS_STEP_SAMPLES],
-                              .loss_sum = ls_message_doubles(layout, sum)[LS_STEP_LOSS],
-                              .tn = ints[LS_STEP_TN],
-                              .fp = ints[LS_STEP_FP],
-                              .fn = ints[LS_STEP_FN],
-                              .tp = ints[LS_STEP_TP]};
+    const ls_metrics batch = ls_step_metrics(layout, sum);
     if (verify) LS_TRY(ls_verify_compare(r->session, r->model, ints + LS_STEP_INTS, iterations(r)));
     /* The sum is the same everywhere, so all ranks stop here together. */
     if (!isfinite(batch.loss_sum))

@@ -1,4 +1,4 @@
-/* The arithmetic of narrow networks on vectors across samples, compiled once for each instruction set and
+/* The arithmetic on vectors across samples, compiled once for each instruction set and
  * dtype from kernel.c. All variants give the same bits: every lane is one chain of correctly rounded
  * operations, and lanes are folded along the pairwise-adjacent tree, however many of them an instruction
  * holds. */
@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lockstep/evaluate.h"
 #include "lockstep/model.h"
 
 enum {
@@ -58,6 +59,17 @@ typedef struct ls_simd_measures {
     double loss_sum;
     int64_t tp, fp, positives;
 } ls_simd_measures;
+
+/* The measures of n_samples samples. Local. */
+static inline ls_metrics ls_simd_metrics(const ls_simd_measures *measures, int64_t n_samples)
+{
+    return (ls_metrics){.n_samples = n_samples,
+                        .loss_sum = measures->loss_sum,
+                        .tn = n_samples - measures->positives - measures->fp,
+                        .fp = measures->fp,
+                        .fn = measures->positives - measures->tp,
+                        .tp = measures->tp};
+}
 
 /* Samples in lanes: for each of n_steps, n_features + 1 times `width` values: the features, then the label,
  * -1 where there is no sample. width is a multiple of the kernel's lanes. */

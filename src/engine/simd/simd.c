@@ -1,5 +1,5 @@
-/* The engine for narrow networks: vectors across samples (kernel.c), and the packing of rows into their
- * lanes.
+/* The engine of vectors across samples (kernel.c): the packing of rows into their lanes, and sums over groups
+ * of shards.
  *
  * A shard's rows are dealt to L lanes in turn, L a power of two that depends on the batch and the shards
  * alone. As many neighbouring shards as there is room for lie side by side in a group. So one fold over the
@@ -154,8 +154,9 @@ static size_t value_size(const ls_engine *engine)
     return ls_dtype_size(engine->model->dtype);
 }
 
-static ls_status prepare(ls_engine *engine)
+static ls_status simd_create(ls_engine *engine)
 {
+    LS_TRY(ls_alloc(&engine->state, 1, sizeof(simd_state), "engine"));
     simd_state *state = engine->state;
     const ls_model *model = engine->model;
     const size_t size = value_size(engine);
@@ -171,8 +172,7 @@ static ls_status prepare(ls_engine *engine)
     state->padded_parameters = model->n_parameters + state->kernel->lanes;
     LS_TRY(make_layers(state, model));
     LS_TRY(make_tiles(state));
-    size_t levels = 1;
-    for (int64_t shards = 1; shards < engine->n_shards; shards *= 2) levels++;
+    const size_t levels = (size_t)ls_tree_levels(engine->n_shards);
     const size_t row = (size_t)ls_simd_row_stride(state->max_lanes),
                  n_measured = (size_t)(MEASURED_STEPS * state->max_lanes);
     LS_TRY(ls_alloc(&state->workspace, (size_t)state->network.n_rows * row, size, "layer outputs"));
@@ -190,14 +190,6 @@ static ls_status prepare(ls_engine *engine)
         }
     }
     return LS_OK;
-}
-
-static ls_status simd_create(ls_engine *engine)
-{
-    LS_TRY(ls_alloc(&engine->state, 1, sizeof(simd_state), "engine"));
-    const ls_status status = prepare(engine);
-    if (status != LS_OK) simd_destroy(engine);
-    return status;
 }
 
 /* Before a call for so many rows. */
@@ -328,15 +320,9 @@ static void simd_gradient(ls_engine *engine, const void *packed, const int64_t *
             add_level(engine, message, level - 1);
         }
     }
-    const ls_simd_measures *measures = state->measures;
-    int64_t *counts = ls_message_ints(&engine->layout, message);
-    memset(counts, 0, (size_t)engine->layout.n_ints * sizeof *counts);
-    ls_message_doubles(&engine->layout, message)[LS_STEP_LOSS] = measures->loss_sum;
-    counts[LS_STEP_SAMPLES] = n_samples;
-    counts[LS_STEP_TP] = measures->tp;
-    counts[LS_STEP_FP] = measures->fp;
-    counts[LS_STEP_FN] = measures->positives - measures->tp;
-    counts[LS_STEP_TN] = n_samples - measures->positives - measures->fp;
+    const ls_metrics metrics = ls_simd_metrics(state->measures, n_samples);
+    memset(ls_message_ints(&engine->layout, message), 0, (size_t)engine->layout.n_ints * sizeof(int64_t));
+    ls_step_put_metrics(&engine->layout, message, &metrics);
 }
 
 /* ---- whole sets ---- */
@@ -369,12 +355,7 @@ static void simd_measure(ls_engine *engine, const void *x, const void *y, int64_
                                                   (const char *)y + (size_t)row * size, rows);
         state->kernel->measure(&state->network, engine->model->parameters, &group, state->workspace,
                                &measures);
-        const ls_metrics part = {.n_samples = rows,
-                                 .loss_sum = measures.loss_sum,
-                                 .tn = rows - measures.positives - measures.fp,
-                                 .fp = measures.fp,
-                                 .fn = measures.positives - measures.tp,
-                                 .tp = measures.tp};
+        const ls_metrics part = ls_simd_metrics(&measures, rows);
         ls_metrics_add(metrics, &part);
     }
 }

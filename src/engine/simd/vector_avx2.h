@@ -112,6 +112,17 @@ static inline void add_to_doubles(double *to, vec v)
 #endif
 }
 
+/* The first and the second half of a[0] b[0] a[1] b[1] ... */
+static inline vec interleave_low(vec a, vec b)
+{
+    return OP(permute2f128)(OP(unpacklo)(a, b), OP(unpackhi)(a, b), 0x20);
+}
+
+static inline vec interleave_high(vec a, vec b)
+{
+    return OP(permute2f128)(OP(unpacklo)(a, b), OP(unpackhi)(a, b), 0x31);
+}
+
 static inline vec add_blocks(vec a, vec b)
 {
     return OP(permute2f128)(a, b, 0x20) + OP(permute2f128)(a, b, 0x31);

@@ -111,6 +111,31 @@ static inline void add_to_doubles(double *to, vec v)
 #endif
 }
 
+/* The first and the second half of a[0] b[0] a[1] b[1] ... */
+#if LS_SIMD_DOUBLE
+static inline vec interleave_low(vec a, vec b)
+{
+    return _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b);
+}
+
+static inline vec interleave_high(vec a, vec b)
+{
+    return _mm512_permutex2var_pd(a, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b);
+}
+#else
+static inline vec interleave_low(vec a, vec b)
+{
+    const __m512i from = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    return _mm512_permutex2var_ps(a, from, b);
+}
+
+static inline vec interleave_high(vec a, vec b)
+{
+    const __m512i from = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    return _mm512_permutex2var_ps(a, from, b);
+}
+#endif
+
 /* Lane i of the result is the sum of v[i]'s lanes along the pairwise-adjacent tree. */
 #if LS_SIMD_DOUBLE
 static inline vec add_pairs(vec a, vec b)

@@ -105,6 +105,29 @@ static inline void add_to_doubles(double *to, vec v)
     for (int i = 0; i < VL; i++) to[i] += (double)v[i];
 }
 
+/* The first and the second half of a[0] b[0] a[1] b[1] ... */
+#if LS_SIMD_DOUBLE
+static inline vec interleave_low(vec a, vec b)
+{
+    return (vec){a[0], b[0]};
+}
+
+static inline vec interleave_high(vec a, vec b)
+{
+    return (vec){a[1], b[1]};
+}
+#else
+static inline vec interleave_low(vec a, vec b)
+{
+    return (vec){a[0], b[0], a[1], b[1]};
+}
+
+static inline vec interleave_high(vec a, vec b)
+{
+    return (vec){a[2], b[2], a[3], b[3]};
+}
+#endif
+
 /* Lane i of the result is the sum of v[i]'s lanes along the pairwise-adjacent tree. */
 #if LS_SIMD_DOUBLE
 static inline vec fold(const vec v[VL])

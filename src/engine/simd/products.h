@@ -1,0 +1,217 @@
+/* Products of a layer's weights with the rows of a chunk, forward and backward: bias, activation and
+ * derivative are applied where the sums are at hand. Part of kernel.c. */
+/* A block of products, whose sums stay in registers: rows of weights by vectors of samples. */
+#if LS_SIMD_REGISTERS == 32
+enum { BLOCK_ROWS = 8, BLOCK_VECTORS = 2 };
+#else
+enum { BLOCK_ROWS = 6, BLOCK_VECTORS = 2 };
+#endif
+enum { SINGLE_ROWS = 8 }; /* with one vector of samples: enough sums to hide the latency of an addition */
+/* sums[j][v] += the sum over i of in[i][v] * w[i * step_i + j * step_j], in the order of i, for n_j rows j
+ * and n_v vectors v. */
+ALWAYS_INLINE void add_products(int n_j, int n_v, const REAL *in, int64_t n_i, const REAL *w, int64_t step_i,
+                                int64_t step_j, vec *sums)
+{
+    for (int64_t i = 0; i < n_i; i++, in += ROW_STRIDE, w += step_i)
+        for (int j = 0; j < n_j; j++) {
+            const vec weight = all(w[j * step_j]);
+            for (int v = 0; v < n_v; v++)
+                sums[j * n_v + v] = fma_(load(in + v * VL), weight, sums[j * n_v + v]);
+        }
+}
+
+/* Sums over the rows of one layer for the rows of another: outputs from inputs, or derivatives from those of
+ * the layer above. Row j of out is the sum over i of row i of in times w[i * step_in + j * step_out]. */
+typedef struct dense {
+    const REAL *in;
+    int64_t n_in;
+    const REAL *w;
+    int64_t step_in, step_out;
+    const REAL *arranged; /* w as arrange_dense leaves it, or NULL */
+    REAL *out;
+    int64_t n_out;
+    const REAL *bias;         /* of the rows of out, forward */
+    ls_activation activation; /* of the rows of out */
+    const REAL *values;       /* outputs of the layer whose derivatives are summed, backward */
+} dense;
+
+/* Part of a sum's terms, few enough that their rows stay in the nearest cache. */
+typedef struct terms {
+    int64_t begin, end;
+    bool first, last;
+} terms;
+
+enum { MAX_TERMS = 256 };
+
+/* Rows of out that take a part of the terms before the next ones do: few enough that their weights stay near,
+ * too. */
+enum { PANEL_ROWS = 6 * SINGLE_ROWS }; /* also a multiple of BLOCK_ROWS */
+enum { NEAR_WEIGHTS = 1 << 14 }; /* so few weights that they stay near in any order */
+
+/* n_j rows of out from row j on, for n_v vectors from value `at` on. */
+ALWAYS_INLINE void dense_block(int n_j, int n_v, bool backward, const dense *d, const REAL *w,
+                               int64_t step_in, int64_t step_out, int64_t j, int64_t at, terms part)
+{
+    vec sums[BLOCK_ROWS * BLOCK_VECTORS];
+    REAL *out = d->out + j * ROW_STRIDE + at;
+    for (int u = 0; u < n_j; u++)
+        for (int v = 0; v < n_v; v++)
+            sums[u * n_v + v] = !part.first ? load(out + u * ROW_STRIDE + v * VL)
+                                : backward  ? all(0)
+                                            : all(d->bias[j + u]);
+    /* What is next needed from afar: the hardware does not guess these strides. */
+    for (int u = 0; u < n_j && n_j == BLOCK_ROWS; u++)
+        for (int v = 0; v < n_v; v++) {
+            __builtin_prefetch(out + (n_j + u) * ROW_STRIDE + v * VL, 1);
+            if (part.last && backward) __builtin_prefetch(d->values + (j + u) * ROW_STRIDE + at + v * VL);
+        }
+    add_products(n_j, n_v, d->in + part.begin * ROW_STRIDE + at, part.end - part.begin,
+                 w + part.begin * step_in, step_in, step_out, sums);
+    for (int u = 0; u < n_j; u++)
+        for (int v = 0; v < n_v; v++) {
+            vec sum = sums[u * n_v + v];
+            const int64_t place = u * ROW_STRIDE + v * VL;
+            if (part.last && backward) {
+                sum = sum * derivative(d->activation, load(d->values + j * ROW_STRIDE + at + place));
+            } else if (part.last) {
+                sum = activate(d->activation, sum);
+            }
+            store(out + place, sum);
+        }
+}
+
+/* Terms that are added at a time, of n. */
+ALWAYS_INLINE int64_t part_length(int64_t n)
+{
+    return n <= MAX_TERMS ? n : (n - 1) / ((n - 1) / MAX_TERMS + 1) + 1;
+}
+
+/* The weights as dense_vectors reads them, one after the other: part after part of the terms, in each block
+ * after block of rows of out. Read along the rows of the kernel, whose columns lie pages apart. */
+static void arrange_dense(const REAL *w, int64_t step_in, int64_t step_out, int64_t n_in, int64_t n_out,
+                          REAL *to)
+{
+    enum { TILE = 8 };
+    const int64_t n_terms = part_length(n_in), n_blocks = n_out / BLOCK_ROWS;
+    for (int64_t begin = 0; begin < n_in; begin += n_terms) {
+        const int64_t end = begin + n_terms < n_in ? begin + n_terms : n_in;
+        const int64_t n_tiles = (end - begin - 1) / TILE + 1, n = n_tiles * n_blocks;
+        for (int64_t k = 0; k < n; k++) {
+            const int64_t tile = step_out == 1 ? k / n_blocks : k % n_tiles,
+                          block = step_out == 1 ? k % n_blocks : k / n_tiles;
+            const int64_t first = begin + tile * TILE, n_i = end - first < TILE ? end - first : TILE;
+            const REAL *from = w + first * step_in + block * BLOCK_ROWS * step_out;
+            REAL *at = to + (block * (end - begin) + first - begin) * BLOCK_ROWS;
+            for (int64_t i = 0; i < n_i; i++)
+                for (int u = 0; u < BLOCK_ROWS; u++)
+                    at[i * BLOCK_ROWS + u] = from[i * step_in + u * step_out];
+        }
+        to += (end - begin) * n_blocks * BLOCK_ROWS;
+    }
+}
+
+/* Both ways, forward first; the derivatives of the first layer's inputs are never asked for. */
+static void arrange(const ls_simd_network *network, const void *parameters, void *arranged)
+{
+    for (int64_t l = 0; l < network->n_layers; l++) {
+        const ls_simd_layer *layer = &network->layers[l];
+        const REAL *w = (const REAL *)parameters + layer->kernel;
+        REAL *to = (REAL *)arranged + layer->kernel;
+        if (!layer->is_arranged) continue;
+        arrange_dense(w, layer->units, 1, layer->n_inputs, layer->units, to);
+        if (l > 0)
+            arrange_dense(w, 1, layer->units, layer->units, layer->n_inputs, to + network->n_parameters);
+    }
+}
+
+static const REAL *arranged_weights(const ls_simd_network *network, const ls_simd_layer *layer, bool backward)
+{
+    if (!network->arranged || !layer->is_arranged) return NULL;
+    return (const REAL *)network->arranged + layer->kernel + (backward ? network->n_parameters : 0);
+}
+
+/* Rows [begin, end) of out, a panel. */
+typedef struct panel {
+    int64_t begin, end;
+} panel;
+
+ALWAYS_INLINE void dense_vectors(int n_v, bool backward, const dense *d, panel rows, int64_t at, terms part)
+{
+    const int n_rows = n_v == 1 ? SINGLE_ROWS : n_v == BLOCK_VECTORS ? BLOCK_ROWS : 2;
+    int64_t j = rows.begin;
+    if (d->arranged && n_rows == BLOCK_ROWS) {
+        const int64_t length = part.end - part.begin;
+        const REAL *w = d->arranged + part.begin * (d->n_out / BLOCK_ROWS * BLOCK_ROWS - BLOCK_ROWS);
+        for (; j + n_rows <= rows.end; j += n_rows)
+            dense_block(n_rows, n_v, backward, d, w + j * length, n_rows, 1, j, at, part);
+    } else {
+        for (; j + n_rows <= rows.end; j += n_rows)
+            dense_block(n_rows, n_v, backward, d, d->w + j * d->step_out, d->step_in, d->step_out, j, at,
+                        part);
+    }
+    for (; j + 2 <= rows.end; j += 2)
+        dense_block(2, n_v, backward, d, d->w + j * d->step_out, d->step_in, d->step_out, j, at, part);
+    if (j < rows.end)
+        dense_block(1, n_v, backward, d, d->w + j * d->step_out, d->step_in, d->step_out, j, at, part);
+}
+
+ALWAYS_INLINE void dense_panel(bool backward, const dense *d, panel rows, int64_t n_v, terms part)
+{
+    int64_t v = 0;
+    if (rows.end - rows.begin < BLOCK_ROWS)
+        for (; v + 4 <= n_v; v += 4) dense_vectors(4, backward, d, rows, v * VL, part);
+    for (; v + BLOCK_VECTORS <= n_v; v += BLOCK_VECTORS)
+        dense_vectors(BLOCK_VECTORS, backward, d, rows, v * VL, part);
+    if (v < n_v) dense_vectors(1, backward, d, rows, v * VL, part);
+}
+
+/* Many terms are added a part at a time, over all samples, and of many rows a panel at a time: so a part of
+ * the weights is read once from afar. */
+ALWAYS_INLINE void compute_dense(bool backward, const dense *d, int64_t n_v)
+{
+    if (d->n_in <= MAX_TERMS && d->n_in * d->n_out <= NEAR_WEIGHTS) {
+        dense_panel(backward, d, (panel){0, d->n_out}, n_v, (terms){0, d->n_in, true, true});
+        return;
+    }
+    const int64_t n_terms = part_length(d->n_in);
+    for (int64_t begin = 0; begin < d->n_in; begin += n_terms) {
+        const int64_t end = begin + n_terms < d->n_in ? begin + n_terms : d->n_in;
+        for (int64_t j = 0; j < d->n_out; j += PANEL_ROWS)
+            dense_panel(backward, d, (panel){j, j + PANEL_ROWS < d->n_out ? j + PANEL_ROWS : d->n_out}, n_v,
+                        (terms){begin, end, begin == 0, end == d->n_in});
+    }
+}
+
+/* Outputs of a layer; of the last one the logits. */
+static void forward_layer(const ls_simd_network *network, const ls_simd_layer *layer, const REAL *parameters,
+                          REAL *workspace, int64_t n_v, bool is_last)
+{
+    const dense d = {.in = row_at(workspace, layer->input_row),
+                     .n_in = layer->n_inputs,
+                     .w = parameters + layer->kernel,
+                     .step_in = layer->units,
+                     .step_out = 1,
+                     .arranged = arranged_weights(network, layer, false),
+                     .out = row_at(workspace, layer->output_row),
+                     .n_out = layer->units,
+                     .bias = parameters + layer->bias,
+                     .activation = is_last ? LS_LINEAR : layer->activation};
+    compute_dense(false, &d, n_v);
+}
+
+/* From the derivatives of this layer to those of the layer below. */
+static void backward_layer(const ls_simd_network *network, const ls_simd_layer *layer, const REAL *parameters,
+                           REAL *workspace, int64_t n_v)
+{
+    const dense d = {.in = row_at(workspace, layer->delta_row),
+                     .n_in = layer->units,
+                     .w = parameters + layer->kernel,
+                     .step_in = 1,
+                     .step_out = layer->units,
+                     .arranged = arranged_weights(network, layer, true),
+                     .out = row_at(workspace, layer[-1].delta_row),
+                     .n_out = layer->n_inputs,
+                     .activation = layer[-1].activation,
+                     .values = row_at(workspace, layer[-1].output_row)};
+    compute_dense(true, &d, n_v);
+}

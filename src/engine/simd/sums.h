@@ -1,0 +1,288 @@
+/* The gradient's sums over a chunk. Part of kernel.c. */
+#define CHAINS (VL < 4 ? VL : 4) /* of a narrow tile at a time */
+/* A wide tile: N_I rows of inputs by N_J rows of derivatives, VL chains in all. */
+#define N_J    (VL < 4 ? VL : 4)
+#define N_I    (VL / N_J)
+#define SQUARE 16
+
+/* The sum over the parts of a group's lanes, each folded. */
+ALWAYS_INLINE vec add_parts(vec folded[MAX_PARTS], int64_t n_parts)
+{
+    for (int64_t distance = 1; distance < n_parts; distance *= 2)
+        for (int64_t part = 0; part < n_parts; part += 2 * distance)
+            folded[part] = folded[part] + folded[part + distance];
+    return folded[0];
+}
+
+/* The first n of the values to sums, or added to them. */
+ALWAYS_INLINE void take(REAL *sums, const REAL *values, int64_t n, bool first)
+{
+    for (int64_t i = 0; i < n; i++) sums[i] = first ? values[i] : sums[i] + values[i];
+}
+
+/* A narrow tile's products over a chunk. */
+static void add_narrow_tile(const ls_simd_tile *tile, const REAL *workspace, int64_t n_v, int64_t n_parts,
+                            bool first, REAL *sums)
+{
+    vec folded[MAX_PARTS];
+    int64_t part = 0;
+    do {
+        vec chains[VL];
+        if (n_v == n_parts) {
+            for (int k = 0; k < VL; k++)
+                chains[k] = load(workspace + tile->inputs[k] + part * VL) *
+                            load(workspace + tile->deltas[k] + part * VL);
+        } else {
+            /* Few at a time: each has two rows of its own to read. */
+            for (int begin = 0; begin < VL; begin += CHAINS) {
+                const REAL *in[CHAINS], *delta[CHAINS];
+                vec chain[CHAINS];
+                for (int k = 0; k < CHAINS; k++) {
+                    in[k] = workspace + tile->inputs[begin + k];
+                    delta[k] = workspace + tile->deltas[begin + k];
+                    chain[k] = all(0);
+                }
+                for (int64_t v = part; v < n_v; v += n_parts)
+                    for (int k = 0; k < CHAINS; k++)
+                        chain[k] = fma_(load(in[k] + v * VL), load(delta[k] + v * VL), chain[k]);
+                for (int k = 0; k < CHAINS; k++) chains[begin + k] = chain[k];
+            }
+        }
+        folded[part] = fold(chains);
+    } while (++part < n_parts);
+    vec sum = add_parts(folded, n_parts);
+    if (!first) sum = sum + load(sums + tile->parameter);
+    store(sums + tile->parameter, sum);
+}
+
+/* Products of N_I inputs by N_J derivatives over a chunk; the rows say which, sums is that of the first pair.
+ * Of inputs and derivatives only the first n_i and n_j are wanted, if they are fewer. */
+ALWAYS_INLINE void add_wide_tile(const REAL *const in[N_I], const REAL *const delta[N_J], int64_t n_v,
+                                 int64_t n_parts, bool first, int64_t n_i, int64_t n_j, int64_t units,
+                                 REAL *sums)
+{
+    vec folded[MAX_PARTS];
+    int64_t part = 0;
+    do {
+        vec chains[VL];
+        for (int k = 0; k < VL; k++) chains[k] = all(0);
+        for (int64_t v = part; v < n_v; v += n_parts) {
+            vec d[N_J];
+            for (int j = 0; j < N_J; j++) d[j] = load(delta[j] + v * VL);
+            for (int i = 0; i < N_I; i++) {
+                const vec x = load(in[i] + v * VL);
+                for (int j = 0; j < N_J; j++) chains[i * N_J + j] = fma_(x, d[j], chains[i * N_J + j]);
+            }
+        }
+        folded[part] = fold(chains);
+    } while (++part < n_parts);
+    REAL values[VL];
+    store(values, add_parts(folded, n_parts));
+    if (n_i >= N_I && n_j >= N_J) {
+        for (int i = 0; i < N_I; i++) take(sums + i * units, values + i * N_J, N_J, first);
+    } else {
+        for (int64_t i = 0; i < N_I && i < n_i; i++)
+            take(sums + i * units, values + i * N_J, n_j < N_J ? n_j : (int64_t)N_J, first);
+    }
+}
+
+/* The gradient of a wide layer over a chunk, in squares of tiles whose rows stay in the nearest cache. */
+static void add_wide_layer(const ls_simd_layer *layer, const REAL *workspace, int64_t n_v, int64_t n_parts,
+                           bool first, REAL *sums)
+{
+    const int64_t n_rows = layer->n_inputs + 1; /* the last one is the bias */
+    for (int64_t j_begin = 0; j_begin < layer->units; j_begin += SQUARE)
+        for (int64_t i_begin = 0; i_begin < n_rows; i_begin += SQUARE)
+            for (int64_t i = i_begin; i < i_begin + SQUARE && i < n_rows; i += N_I) {
+                const REAL *in[N_I], *delta[N_J];
+                for (int u = 0; u < N_I; u++) {
+                    const int64_t row = i + u < layer->n_inputs ? layer->input_row + i + u : LS_SIMD_ROW_ONE;
+                    in[u] = workspace + row * ROW_STRIDE;
+                }
+                for (int64_t j = j_begin; j < j_begin + SQUARE && j < layer->units; j += N_J) {
+                    for (int u = 0; u < N_J; u++) {
+                        const int64_t unit = j + u < layer->units ? j + u : j;
+                        delta[u] = workspace + (layer->delta_row + unit) * ROW_STRIDE;
+                    }
+                    add_wide_tile(in, delta, n_v, n_parts, first, n_rows - i, layer->units - j, layer->units,
+                                  sums + layer->kernel + i * layer->units + j);
+                }
+            }
+}
+
+/* ---- The gradient of a wide layer, lane after lane, on vectors across its units: then the tree over lanes
+ * adds whole vectors, and nothing is folded. ---- */
+
+/* Vectors of units of a block, and its rows of inputs. */
+#if LS_SIMD_REGISTERS == 32
+enum { UNIT_VECTORS = 2, INPUT_ROWS = 8 };
+#else
+enum { UNIT_VECTORS = 2, INPUT_ROWS = 4 };
+#endif
+enum { PANEL_UNITS = UNIT_VECTORS * VL, MAX_LEVELS = 5 /* log2(MAX_LANES) + 1 */ };
+_Static_assert(1 << (MAX_LEVELS - 1) >= MAX_LANES, "a tree over lanes");
+
+/* v[i] becomes lane i of all: each round deals the vectors like two halves of a pack of cards. */
+ALWAYS_INLINE void transpose(vec v[VL])
+{
+    for (int n = 1; n < VL; n *= 2) {
+        vec dealt[VL];
+        for (int k = 0; k < VL / 2; k++) {
+            dealt[2 * k] = interleave_low(v[k], v[k + VL / 2]);
+            dealt[2 * k + 1] = interleave_high(v[k], v[k + VL / 2]);
+        }
+        for (int k = 0; k < VL; k++) v[k] = dealt[k];
+    }
+}
+
+/* The derivatives of n_u vectors of units from j on: lane after lane, in each step after step, units side by
+ * side. Units that the layer does not have stand for its last one. */
+static void spread_deltas(const ls_simd_layer *layer, const REAL *workspace, int64_t j, int n_u,
+                          int64_t n_steps, int64_t width, REAL *to)
+{
+    for (int u = 0; u < n_u; u++)
+        for (int64_t step = 0; step < n_steps; step++)
+            for (int64_t lane = 0; lane < width; lane += VL) {
+                vec v[VL];
+                for (int k = 0; k < VL; k++) {
+                    const int64_t unit = j + u * VL + k < layer->units ? j + u * VL + k : layer->units - 1;
+                    v[k] = load(workspace + (layer->delta_row + unit) * ROW_STRIDE + step * width + lane);
+                }
+                transpose(v);
+                for (int k = 0; k < VL; k++) store(to + (((lane + k) * n_steps + step) * n_u + u) * VL, v[k]);
+            }
+}
+
+/* Which part of a layer's gradient is summed, over a chunk. */
+typedef struct chunk {
+    int64_t n_steps, width;
+    bool first;
+} chunk;
+
+/* n_i rows of inputs from `in` on by n_u vectors of units, of which the layer has n_units. */
+ALWAYS_INLINE void add_block(int n_i, int n_u, bool whole, const REAL *in, const REAL *deltas, chunk c,
+                             int64_t n_units, int64_t units, REAL *sums)
+{
+    const int64_t n_steps = whole ? LS_SIMD_STEPS : c.n_steps; /* a number that the compiler knows */
+    vec waiting[MAX_LEVELS][INPUT_ROWS * UNIT_VECTORS];        /* for their neighbours in the tree */
+    int level = 0;
+    for (int i = 0; i < n_i; i++)
+        for (int u = 0; u < n_u; u++) __builtin_prefetch(sums + i * units + u * VL, 1);
+    for (int64_t lane = 0; lane < c.width; lane++) {
+        const REAL *x = in + lane;
+        vec chains[INPUT_ROWS * UNIT_VECTORS];
+        for (int k = 0; k < n_i * n_u; k++) chains[k] = all(0);
+        /* A line of each row of the next block. */
+        for (int i = 0; i < n_i; i++) __builtin_prefetch(in + (n_i + i) * ROW_STRIDE + lane * MAX_LANES);
+        for (int64_t step = 0; step < n_steps; step++, x += c.width, deltas += n_u * VL) {
+            vec delta[UNIT_VECTORS];
+            for (int u = 0; u < n_u; u++) delta[u] = load(deltas + u * VL);
+            for (int i = 0; i < n_i; i++) {
+                const vec value = all(x[i * ROW_STRIDE]);
+                for (int u = 0; u < n_u; u++)
+                    chains[i * n_u + u] = fma_(value, delta[u], chains[i * n_u + u]);
+            }
+        }
+        for (level = 0; lane >> level & 1; level++)
+            for (int k = 0; k < n_i * n_u; k++) chains[k] = waiting[level][k] + chains[k];
+        for (int k = 0; k < n_i * n_u; k++) waiting[level][k] = chains[k];
+    }
+    const vec *result = waiting[level];
+    for (int i = 0; i < n_i; i++, sums += units) {
+        REAL values[PANEL_UNITS];
+        for (int u = 0; u < n_u; u++) store(values + u * VL, result[i * n_u + u]);
+        if (n_units >= n_u * VL) {
+            take(sums, values, n_u * VL, c.first);
+        } else {
+            take(sums, values, n_units, c.first);
+        }
+    }
+}
+
+/* All inputs and the bias by n_u vectors of units from j on. */
+ALWAYS_INLINE void add_panel(int n_u, const ls_simd_layer *layer, const REAL *workspace, int64_t j, chunk c,
+                             REAL *sums)
+{
+    REAL deltas[LS_SIMD_STEPS * MAX_LANES * PANEL_UNITS] __attribute__((aligned(64)));
+    const int64_t units = layer->units, n_units = units - j;
+    const REAL *in = workspace + layer->input_row * ROW_STRIDE;
+    int64_t i = 0;
+    spread_deltas(layer, workspace, j, n_u, c.n_steps, c.width, deltas);
+    sums += layer->kernel + j;
+    if (c.n_steps == LS_SIMD_STEPS)
+        for (; i + INPUT_ROWS <= layer->n_inputs; i += INPUT_ROWS)
+            add_block(INPUT_ROWS, n_u, true, in + i * ROW_STRIDE, deltas, c, n_units, units,
+                      sums + i * units);
+    for (; i + INPUT_ROWS <= layer->n_inputs; i += INPUT_ROWS)
+        add_block(INPUT_ROWS, n_u, false, in + i * ROW_STRIDE, deltas, c, n_units, units, sums + i * units);
+    for (; i < layer->n_inputs; i++)
+        add_block(1, n_u, false, in + i * ROW_STRIDE, deltas, c, n_units, units, sums + i * units);
+    add_block(1, n_u, false, workspace + LS_SIMD_ROW_ONE * ROW_STRIDE, deltas, c, n_units, units,
+              sums + i * units);
+}
+
+static void add_wide_layer_by_lanes(const ls_simd_layer *layer, const REAL *workspace, chunk c, REAL *sums)
+{
+    int64_t j = 0;
+    for (; j + VL < layer->units; j += PANEL_UNITS) add_panel(UNIT_VECTORS, layer, workspace, j, c, sums);
+    if (j < layer->units) add_panel(1, layer, workspace, j, c, sums);
+}
+
+/* n vectors, a power of two, along the pairwise-adjacent tree. */
+ALWAYS_INLINE vec add_tree(int n, const vec *v)
+{
+    if (n == 1) return v[0];
+    if (n == 2) return v[0] + v[1];
+    const vec left = (v[0] + v[1]) + (v[2] + v[3]);
+    if (n == 4) return left;
+    const vec half = left + ((v[4] + v[5]) + (v[6] + v[7]));
+    if (n == 8) return half;
+    return half + (((v[8] + v[9]) + (v[10] + v[11])) + ((v[12] + v[13]) + (v[14] + v[15])));
+}
+
+/* The gradient of a wide layer's VL units from j on, where every lane has one sample at most: with vectors
+ * across units there is nothing to fold, for the tree adds whole vectors. */
+ALWAYS_INLINE void add_one_sample(int n_lanes, const ls_simd_layer *layer, const REAL *workspace, int64_t j,
+                                  REAL *sums)
+{
+    REAL by_lane[MAX_LANES][VL];
+    vec deltas[16];
+    const REAL *delta = workspace + (layer->delta_row + j) * ROW_STRIDE;
+    for (int k = 0; k < VL; k++)
+        for (int lane = 0; lane < n_lanes; lane++) by_lane[lane][k] = delta[k * ROW_STRIDE + lane];
+    for (int lane = 0; lane < n_lanes; lane++) deltas[lane] = load(by_lane[lane]);
+    REAL *to = sums + layer->kernel + j;
+    for (int64_t i = 0; i <= layer->n_inputs; i++, to += layer->units) {
+        const REAL *in =
+            workspace + (i < layer->n_inputs ? layer->input_row + i : LS_SIMD_ROW_ONE) * ROW_STRIDE;
+        vec products[16];
+        for (int lane = 0; lane < n_lanes; lane++) products[lane] = all(in[lane]) * deltas[lane];
+        store(to, add_tree(n_lanes, products));
+    }
+}
+
+static void add_one_step(const ls_simd_network *network, int64_t lanes, const REAL *workspace, REAL *sums)
+{
+    for (int64_t l = 0; l < network->n_layers; l++) {
+        const ls_simd_layer *layer = &network->layers[l];
+        if (!layer->is_wide) continue;
+        for (int64_t j = 0; j < layer->units; j += VL) {
+            const int64_t first = j + VL <= layer->units ? j : layer->units - VL;
+            /* A number that the compiler knows keeps the products in registers. */
+            switch (lanes) {
+#define CASE(n)                                                                                              \
+    case n:                                                                                                  \
+        add_one_sample(n, layer, workspace, first, sums);                                                    \
+        break;
+                CASE(1)
+                CASE(2)
+                CASE(4)
+                CASE(8)
+#if !LS_SIMD_DOUBLE
+                CASE(16)
+#endif
+#undef CASE
+            }
+        }
+    }
+}

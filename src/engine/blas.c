@@ -43,7 +43,7 @@ static ls_status blas_create(ls_engine *engine)
     const ls_model *model = engine->model;
     const size_t size = ls_dtype_size(model->dtype);
     size_t widest = 1;
-    state->kernel = ls_simd_kernel_for(model->dtype);
+    state->kernel = ls_simd_kernel_for(model->dtype, INT64_MAX);
     if (!state->kernel)
         return ls_fail(LS_E_USAGE, "LOCKSTEP_SIMD names kernels that this processor or build does not have");
     state->lanes = model->dtype == LS_FLOAT32 ? LS_SIMD_LANES_FLOAT32 : LS_SIMD_LANES_FLOAT64;

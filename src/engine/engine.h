@@ -102,6 +102,9 @@ static inline int ls_tree_levels(int64_t n_shards)
 /* The engine of that name, or the one for the model's widths. Local. */
 const ls_engine_kind *ls_engine_choose(ls_engine_choice choice, const ls_model *model);
 
+/* What an engine that only measures and predicts names as its batch: as many rows as fill any vector. */
+enum { LS_MEASURED_BATCH = 64 };
+
 /* Makes an engine for calls of at most n_shards shards, into which batches of batch_size rows are cut, with
  * messages that have n_extra integers more than LS_STEP_INTS, which it sets to zero. The caller destroys
  * *engine. LS_E_MEMORY. */

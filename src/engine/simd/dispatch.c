@@ -50,8 +50,14 @@ const ls_simd_kernel *ls_simd_kernel_named(ls_dtype dtype, const char *name)
     return NULL;
 }
 
-const ls_simd_kernel *ls_simd_kernel_for(ls_dtype dtype)
+const ls_simd_kernel *ls_simd_kernel_for(ls_dtype dtype, int64_t lanes)
 {
     const char *wanted = getenv("LOCKSTEP_SIMD");
-    return ls_simd_kernel_named(dtype, wanted && wanted[0] ? wanted : NULL);
+    if (wanted && wanted[0]) return ls_simd_kernel_named(dtype, wanted);
+    const ls_simd_kernel *best = ls_simd_kernel_named(dtype, NULL);
+#if LOCKSTEP_X86_KERNELS
+    const ls_simd_kernel *narrower = ls_simd_kernel_named(dtype, "avx2");
+    if (narrower && lanes <= narrower->lanes && narrower->lanes < best->lanes) return narrower;
+#endif
+    return best;
 }

@@ -25,7 +25,7 @@ typedef struct ls_simd_layer {
     int64_t kernel, bias; /* offsets of the parameters */
     int64_t input_row, output_row, delta_row;
     bool is_wide;     /* at least as many units as a vector has lanes: it has no tiles */
-    bool is_arranged; /* wide enough that it pays to arrange its weights */
+    bool is_arranged; /* wide enough, both ways, that it pays to arrange its weights and derivatives */
 } ls_simd_layer;
 
 /* Parameters of narrow layers, as many as a vector has lanes, whose gradients are summed together. In the
@@ -114,9 +114,10 @@ typedef struct ls_simd_kernel {
     void (*log1p)(const void *x, int64_t n, void *y);
 } ls_simd_kernel;
 
-/* The best kernel that this CPU can run, or the one that the environment variable LOCKSTEP_SIMD names
- * (avx512, avx2, portable): NULL if that cannot run here. Local. */
-const ls_simd_kernel *ls_simd_kernel_for(ls_dtype dtype);
+/* The best kernel that this CPU can run for batches that fill so many lanes (half empty vectors are slower
+ * than full ones of half the size), or the one that the environment variable LOCKSTEP_SIMD names (avx512,
+ * avx2, portable): NULL if that cannot run here. Local. */
+const ls_simd_kernel *ls_simd_kernel_for(ls_dtype dtype, int64_t lanes);
 
 /* The kernel of that name, or for NULL the best one; NULL if there is none or the CPU lacks the instructions.
  * Local. */

@@ -160,14 +160,14 @@ static ls_status simd_create(ls_engine *engine)
     simd_state *state = engine->state;
     const ls_model *model = engine->model;
     const size_t size = value_size(engine);
-    state->kernel = ls_simd_kernel_for(model->dtype);
+    state->max_lanes = model->dtype == LS_FLOAT32 ? LS_SIMD_LANES_FLOAT32 : LS_SIMD_LANES_FLOAT64;
+    state->shard_lanes = choose_shard_lanes(engine->batch_size, engine->n_shards, state->max_lanes);
+    state->kernel = ls_simd_kernel_for(model->dtype, engine->n_shards * state->shard_lanes);
     if (!state->kernel)
         return ls_fail(LS_E_USAGE,
                        "LOCKSTEP_SIMD is \"%s\": this processor or build has no such kernels; leave it unset "
                        "for the best",
                        getenv("LOCKSTEP_SIMD"));
-    state->max_lanes = model->dtype == LS_FLOAT32 ? LS_SIMD_LANES_FLOAT32 : LS_SIMD_LANES_FLOAT64;
-    state->shard_lanes = choose_shard_lanes(engine->batch_size, engine->n_shards, state->max_lanes);
     while (state->shard_lanes >> state->shard_shift > 1) state->shard_shift++;
     state->padded_parameters = model->n_parameters + state->kernel->lanes;
     LS_TRY(make_layers(state, model));

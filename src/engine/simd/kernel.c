@@ -35,7 +35,7 @@ ALWAYS_INLINE vec activate(ls_activation activation, vec z)
     case LS_TANH:
         return tanh_(z);
     case LS_RELU:
-        return where(greater(all(0), z), all(0), z); /* this way round NaN stays */
+        return greater_of(all(0), z); /* this way round NaN stays */
     case LS_SIGMOID:
         return sigmoid_of(z, exp_minus(z));
     case LS_LINEAR:
@@ -51,7 +51,7 @@ ALWAYS_INLINE vec derivative(ls_activation activation, vec a)
     case LS_TANH:
         return fma_(all(0) - a, a, all(1));
     case LS_RELU:
-        return where(greater(a, all(0)), all(1), all(0));
+        return where_or_zero(greater(a, all(0)), all(1));
     case LS_SIGMOID:
         return fma_(all(0) - a, a, a);
     case LS_LINEAR:
@@ -93,7 +93,7 @@ ALWAYS_INLINE void judge_steps(const REAL *logits, const REAL *all_labels, int64
             const vec e = exp_minus(z), p = sigmoid_of(z, e);
             const mask valid = greater(y, all((REAL)-0.5)), positive = greater(y, all(0)),
                        predicted = greater(p, all((REAL)0.5));
-            const vec loss = fma_(all(0) - z, y, where(greater(all(0), z), all(0), z));
+            const vec loss = fma_(all(0) - z, y, greater_of(all(0), z));
             const vec valid_e = where_or_zero(valid, e);
             linear = linear + where_or_zero(valid, loss);
             product = fma_(product, valid_e, product + valid_e);

@@ -32,9 +32,10 @@ typedef struct ls_simd_layer {
  * last tile of neighbouring narrow layers places are left over: they add 0 to what follows, before wide
  * layers are summed. */
 typedef struct ls_simd_tile {
-    int64_t parameter; /* the first */
-    const int64_t *inputs,
-        *deltas; /* where the rows of inputs and derivatives begin in the workspace, in values */
+    int64_t parameter;              /* the first */
+    const int64_t *inputs, *deltas; /* where the rows of inputs and derivatives begin in the workspace, in
+                                       values; a pair's are swapped if it has the derivative in common */
+    bool has_pairs;                 /* places 2k and 2k + 1 have the same row in `inputs`, for all k */
 } ls_simd_tile;
 
 typedef struct ls_simd_network {

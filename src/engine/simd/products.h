@@ -46,7 +46,7 @@ enum { MAX_TERMS = 256 };
 /* Rows of out that take a part of the terms before the next ones do: few enough that their weights stay near,
  * too. */
 enum { PANEL_ROWS = 6 * SINGLE_ROWS }; /* also a multiple of BLOCK_ROWS */
-enum { NEAR_WEIGHTS = 1 << 14 }; /* so few weights that they stay near in any order */
+enum { NEAR_WEIGHTS = 1 << 14 };       /* so few weights that they stay near in any order */
 
 /* n_j rows of out from row j on, for n_v vectors from value `at` on. */
 ALWAYS_INLINE void dense_block(int n_j, int n_v, bool backward, const dense *d, const REAL *w,

@@ -90,6 +90,23 @@ static int64_t layer_parameters(const ls_simd_layer *layer)
     return (layer->n_inputs + 1) * layer->units;
 }
 
+/* Swaps the factors of neighbours that have only the second one in common. Returns whether all pairs now have
+ * the first one in common, which is then loaded once for both. */
+static bool pair_rows(int64_t *inputs, int64_t *deltas, int64_t n)
+{
+    bool all_paired = true;
+    for (int64_t k = 0; k < n; k += 2) {
+        if (inputs[k] != inputs[k + 1] && deltas[k] == deltas[k + 1])
+            for (int64_t i = k; i < k + 2; i++) {
+                const int64_t input = inputs[i];
+                inputs[i] = deltas[i];
+                deltas[i] = input;
+            }
+        all_paired = all_paired && inputs[k] == inputs[k + 1];
+    }
+    return all_paired;
+}
+
 /* Adds the tiles of the narrow layers [l, end); rows is where their tables go.
  * Returns the end of the tables. */
 static int64_t *add_tiles(simd_state *state, int64_t l, int64_t end, int64_t *rows)
@@ -109,6 +126,7 @@ static int64_t *add_tiles(simd_state *state, int64_t l, int64_t end, int64_t *ro
                 q = 0;
             }
         }
+        network->tiles[network->n_tiles - 1].has_pairs = pair_rows(rows, rows + lanes, lanes);
         rows += 2 * lanes;
         parameter += lanes;
     }

@@ -20,6 +20,26 @@ ALWAYS_INLINE void take(REAL *sums, const REAL *values, int64_t n, bool first)
     for (int64_t i = 0; i < n; i++) sums[i] = first ? values[i] : sums[i] + values[i];
 }
 
+/* n chains of a narrow tile from `begin` on, over the vectors from `part` on. With pairs two neighbours have
+ * their first factor in common. */
+ALWAYS_INLINE void add_chains(int n, bool pairs, const ls_simd_tile *tile, const REAL *workspace, int begin,
+                              int64_t part, int64_t n_v, int64_t n_parts, vec *chains)
+{
+    const REAL *in[CHAINS], *delta[CHAINS];
+    vec chain[CHAINS];
+    for (int k = 0; k < n; k++) {
+        in[k] = workspace + tile->inputs[begin + k];
+        delta[k] = workspace + tile->deltas[begin + k];
+        chain[k] = all(0);
+    }
+    for (int64_t v = part; v < n_v; v += n_parts)
+        for (int k = 0; k < n; k++) {
+            const vec x = load(in[pairs ? k & ~1 : k] + v * VL);
+            chain[k] = fma_(x, load(delta[k] + v * VL), chain[k]);
+        }
+    for (int k = 0; k < n; k++) chains[begin + k] = chain[k];
+}
+
 /* A narrow tile's products over a chunk. */
 static void add_narrow_tile(const ls_simd_tile *tile, const REAL *workspace, int64_t n_v, int64_t n_parts,
                             bool first, REAL *sums)
@@ -32,21 +52,12 @@ static void add_narrow_tile(const ls_simd_tile *tile, const REAL *workspace, int
             for (int k = 0; k < VL; k++)
                 chains[k] = load(workspace + tile->inputs[k] + part * VL) *
                             load(workspace + tile->deltas[k] + part * VL);
+        } else if (tile->has_pairs) {
+            for (int k = 0; k < VL; k += CHAINS)
+                add_chains(CHAINS, true, tile, workspace, k, part, n_v, n_parts, chains);
         } else {
-            /* Few at a time: each has two rows of its own to read. */
-            for (int begin = 0; begin < VL; begin += CHAINS) {
-                const REAL *in[CHAINS], *delta[CHAINS];
-                vec chain[CHAINS];
-                for (int k = 0; k < CHAINS; k++) {
-                    in[k] = workspace + tile->inputs[begin + k];
-                    delta[k] = workspace + tile->deltas[begin + k];
-                    chain[k] = all(0);
-                }
-                for (int64_t v = part; v < n_v; v += n_parts)
-                    for (int k = 0; k < CHAINS; k++)
-                        chain[k] = fma_(load(in[k] + v * VL), load(delta[k] + v * VL), chain[k]);
-                for (int k = 0; k < CHAINS; k++) chains[begin + k] = chain[k];
-            }
+            for (int k = 0; k < VL; k += CHAINS)
+                add_chains(CHAINS, false, tile, workspace, k, part, n_v, n_parts, chains);
         }
         folded[part] = fold(chains);
     } while (++part < n_parts);

@@ -64,6 +64,23 @@ static inline vec where_or_zero(mask m, vec a)
     return OP(and)(m, a);
 }
 
+/* The smaller and the greater one; b if one of them is NaN. */
+static inline vec smaller_of(vec a, vec b)
+{
+    return OP(min)(a, b);
+}
+
+static inline vec greater_of(vec a, vec b)
+{
+    return OP(max)(a, b);
+}
+
+/* 0 where the mask is set. */
+static inline vec zero_where(mask m, vec a)
+{
+    return OP(andnot)(m, a);
+}
+
 static inline mask first_lanes(int n)
 {
 #if LS_SIMD_DOUBLE
@@ -78,11 +95,10 @@ static inline vec magnitude(vec v)
     return OP(andnot)(all(-(REAL)0), v);
 }
 
-/* The bits of b under the sign of a. */
+/* b, which has none, with the sign of a. */
 static inline vec with_sign_of(vec b, vec a)
 {
-    const vec sign = all(-(REAL)0);
-    return OP(or)(OP(and)(sign, a), OP(andnot)(sign, b));
+    return OP(or)(OP(and)(all(-(REAL)0), a), b);
 }
 
 /* 2^n, where the low bits of v hold n above a multiple of a power of two. */

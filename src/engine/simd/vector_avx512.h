@@ -66,6 +66,23 @@ static inline vec where_or_zero(mask m, vec a)
     return OP(maskz_mov)(m, a);
 }
 
+/* The smaller and the greater one; b if one of them is NaN. */
+static inline vec smaller_of(vec a, vec b)
+{
+    return OP(min)(a, b);
+}
+
+static inline vec greater_of(vec a, vec b)
+{
+    return OP(max)(a, b);
+}
+
+/* 0 where the mask is set. */
+static inline vec zero_where(mask m, vec a)
+{
+    return OP(maskz_mov)((mask)~m, a);
+}
+
 static inline mask first_lanes(int n)
 {
     return (mask)((1u << n) - 1);
@@ -76,7 +93,7 @@ static inline vec magnitude(vec v)
     return OP(abs)(v);
 }
 
-/* The bits of b under the sign of a. */
+/* b, which has none, with the sign of a. */
 static inline vec with_sign_of(vec b, vec a)
 {
     const __m512i sign = AS_BITS(all(-(REAL)0));

@@ -6,7 +6,7 @@
 #define LOG2_E     0x1.71547652b82fep+0
 #define LN_2_HIGH  0x1.62e42fefa39efp-1
 #define LN_2_LOW   0x1.abc9e3b39803fp-56
-#define TANH_LIMIT 20                   /* beyond, tanh rounds to 1 */
+#define TANH_LIMIT 20                   /* from here on tanh rounds to 1 */
 #define EXP_LIMIT  0x1.6232bdd7abcd2p+9 /* beyond, exp(-x) is below the smallest normal number */
 static const REAL expm1_q[] = {0x1.1f95794384687p-29,
                                0x1.af5ef29118539p-26,
@@ -41,11 +41,11 @@ ALWAYS_INLINE vec polynomial(vec x, const REAL *c, int n)
     return p;
 }
 
-/* exp(x) = scale * (1 + result), for x in [-EXP_LIMIT, 0]. */
-ALWAYS_INLINE vec reduced_expm1(vec x, vec *scale)
+/* exp(factor * a) = scale * (1 + result), for products in [-EXP_LIMIT, 0] with -1 or -2, which are exact. */
+ALWAYS_INLINE vec reduced_expm1(REAL factor, vec a, vec *scale)
 {
-    const vec shifted = fma_(x, all(LOG2_E), all(MAGIC)), n = shifted - all(MAGIC);
-    const vec r = fma_(n, all(-LN_2_LOW), fma_(n, all(-LN_2_HIGH), x));
+    const vec shifted = fma_(a, all(factor * LOG2_E), all(MAGIC)), n = shifted - all(MAGIC);
+    const vec r = fma_(n, all(-LN_2_LOW), fma_(n, all(-LN_2_HIGH), all(factor) * a));
     *scale = power_of_two(shifted);
     return fma_(r * r, polynomial(r, expm1_q, sizeof expm1_q / sizeof expm1_q[0]), r);
 }
@@ -54,17 +54,17 @@ ALWAYS_INLINE vec reduced_expm1(vec x, vec *scale)
 ALWAYS_INLINE vec exp_minus(vec x)
 {
     vec scale;
-    const vec a = magnitude(x), p = reduced_expm1(all(0) - a, &scale);
-    return where(greater(a, all(EXP_LIMIT)), all(0), fma_(scale, p, scale));
+    const vec a = magnitude(x), p = reduced_expm1(-1, a, &scale);
+    return zero_where(greater(a, all(EXP_LIMIT)), fma_(scale, p, scale));
 }
 
 /* With u = 1 - exp(-2|x|), tanh |x| = u / (2 - u). */
 ALWAYS_INLINE vec tanh_(vec x)
 {
     vec scale;
-    const vec a = magnitude(x), p = reduced_expm1(all(-2) * a, &scale);
+    const vec a = smaller_of(all(TANH_LIMIT), magnitude(x)), p = reduced_expm1(-2, a, &scale);
     const vec u = fma_(all(0) - scale, p, all(1) - scale);
-    return with_sign_of(where(greater(a, all(TANH_LIMIT)), all(1), u / (all(2) - u)), x);
+    return with_sign_of(u / (all(2) - u), x);
 }
 
 /* 1 / (1 + exp(-x)), where e is exp(-|x|): for x < 0 as e / (1 + e). */

@@ -66,6 +66,23 @@ static inline vec where_or_zero(mask m, vec a)
     return (vec)(m & (mask)a);
 }
 
+/* The smaller and the greater one; b if one of them is NaN. */
+static inline vec smaller_of(vec a, vec b)
+{
+    return where(greater(b, a), a, b);
+}
+
+static inline vec greater_of(vec a, vec b)
+{
+    return where(greater(a, b), a, b);
+}
+
+/* 0 where the mask is set. */
+static inline vec zero_where(mask m, vec a)
+{
+    return (vec)(~m & (mask)a);
+}
+
 static inline mask first_lanes(int n)
 {
     mask m;
@@ -78,11 +95,10 @@ static inline vec magnitude(vec v)
     return (vec)((mask)v & ~(mask)all(-(REAL)0));
 }
 
-/* The bits of b under the sign of a. */
+/* b, which has none, with the sign of a. */
 static inline vec with_sign_of(vec b, vec a)
 {
-    const mask sign = (mask)all(-(REAL)0);
-    return (vec)((sign & (mask)a) | (~sign & (mask)b));
+    return (vec)(((mask)all(-(REAL)0) & (mask)a) | (mask)b);
 }
 
 /* 2^n, where the low bits of v hold n above a multiple of a power of two. */

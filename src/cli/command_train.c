@@ -32,6 +32,7 @@ typedef struct view {
     const ls_model *model;
     const ls_dataset *dataset;
     const ls_train_options *train;
+    ls_train_times times; /* filled at the end, on rank 0 */
 } view;
 
 static void print_setup(void *context, const ls_train_setup *setup)
@@ -53,21 +54,23 @@ static void print_progress(void *context, const ls_train_progress *progress)
     cli_progress(((const view *)context)->style, progress);
 }
 
-static void print_times(void *context, const ls_train_times *times)
+static void take_times(void *context, const ls_train_times *times)
 {
-    const view *v = context;
-    const int n_ranks = ls_session_size(v->session);
+    view *v = context;
+    const int n_ranks = times->n_ranks;
     char compute[16], communication[16], waiting[16], io[16];
+    v->times = *times;
     if (v->silent) return;
     fprintf(stderr, "time: %s compute, %s communication, %s waiting, %s reading and writing%s\n",
-            cli_seconds_text(times->compute, compute), cli_seconds_text(times->communication, communication),
-            cli_seconds_text(times->waiting, waiting), cli_seconds_text(times->io, io),
+            cli_seconds_text(times->compute.mean, compute),
+            cli_seconds_text(times->communication.mean, communication),
+            cli_seconds_text(times->waiting.mean, waiting), cli_seconds_text(times->io.mean, io),
             n_ranks > 1 ? " (means of the ranks)" : "");
     if (times->better_ranks < n_ranks)
         fprintf(stderr, "%d rank%s would be faster for these steps: about %s instead of %s\n",
                 times->better_ranks, times->better_ranks == 1 ? "" : "s",
                 cli_seconds_text(times->better_seconds, compute),
-                cli_seconds_text(times->compute + times->communication + times->waiting, io));
+                cli_seconds_text(times->compute.mean + times->communication.mean + times->waiting.mean, io));
 }
 
 /* Both kinds of loss: Keras' fit shows the mean over an epoch while the weights changed, evaluate that of one
@@ -110,18 +113,22 @@ static int run(int argc, char **argv)
     if (status == LS_OK) status = ls_session_watch(session, training.stall_timeout);
     if (status == LS_OK && training.history_path)
         status = ls_session_check_output(session, training.history_path);
+    if (status == LS_OK && training.times_path)
+        status = ls_session_check_output(session, training.times_path);
     if (status == LS_OK) status = cli_training_open(session, &training, positionals[0], &dataset, &model);
+    view shown = {style, verbose == 0, session, model, dataset, train, {0}};
     if (status == LS_OK) {
-        view shown = {style, verbose == 0, session, model, dataset, train};
         const ls_train_observer observer = {.context = &shown,
                                             .begin = print_setup,
                                             .progress = print_progress,
                                             .notice = print_notice,
-                                            .end = print_times};
+                                            .end = take_times};
         status = ls_train(session, model, dataset, train, &observer, &history);
     }
     if (status == LS_OK && training.history_path)
         status = ls_history_write_csv(session, &history, training.history_path);
+    if (status == LS_OK && training.times_path)
+        status = ls_train_times_write_json(session, &shown.times, training.times_path);
     if (status == LS_OK) status = ls_evaluate(session, model, dataset, &finished);
     if (status == LS_OK && ls_session_rank(session) == 0) print_results(&history, &finished, train->output);
     ls_history_clear(&history);

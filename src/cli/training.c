@@ -94,6 +94,8 @@ static void list_options(cli_training *t, const cli_option *more)
          .choices = dtypes, .given = &t->dtype_given},
         {"history", 0, CLI_TEXT, &t->history_path, "FILE",
          "write the measures of each epoch as CSV, like CSVLogger"},
+        {"times", 0, CLI_TEXT, &t->times_path, "FILE",
+         "write as JSON where the time went: least, mean and most of the ranks"},
         {"shards", 0, CLI_INT, &t->train.n_shards, "S", "parts of a batch, a power of two", .minimum = 1,
          .maximum = INT64_MAX, .shown_default = "from the batch size"},
         {"checkpoint-dir", 0, CLI_TEXT, &t->train.checkpoint_dir, "DIR",

@@ -19,7 +19,7 @@ typedef struct cli_training {
     const char *init;
     int64_t seed;
     int shuffle, engine, reduction;
-    const char *x, *y, *history_path, *checkpoint_every;
+    const char *x, *y, *history_path, *times_path, *checkpoint_every;
     double stall_timeout;
     int64_t verbose;
     int progress;

@@ -50,6 +50,8 @@ typedef struct run {
     double clock;              /* at the last look, on rank 0 */
     int64_t clock_stride, steps_to_look;
     ls_times times;
+    double begin;             /* of the whole run */
+    int64_t first_iterations; /* steps that the run did not do itself */
     int64_t saved_iterations; /* steps that the newest checkpoint has, -1 for none */
 } run;
 
@@ -355,6 +357,8 @@ static ls_status tell_times(const run *r)
 {
     ls_train_times times;
     LS_TRY(ls_times_gather(r->session, &r->times, &times));
+    times.n_steps = iterations(r) - r->first_iterations;
+    times.seconds = ls_now() - r->begin;
     if (ls_session_rank(r->session) == 0 && r->observer && r->observer->end)
         r->observer->end(r->observer->context, &times);
     return LS_OK;
@@ -363,6 +367,7 @@ static ls_status tell_times(const run *r)
 static ls_status train(run *r, ls_dataset *dataset)
 {
     LS_TRY(prepare(r, dataset));
+    r->first_iterations = iterations(r);
     tell_setup(r);
     while (r->position.epoch < r->options->epochs) LS_TRY(train_epoch(r));
     if (r->options->checkpoint_dir && r->saved_iterations != iterations(r)) LS_TRY(write_checkpoint(r));
@@ -379,6 +384,7 @@ ls_status ls_train(ls_session *session, ls_model *model, ls_dataset *dataset, co
              .observer = observer,
              .history = history,
              .lock = -1,
+             .begin = ls_now(),
              .n_shards = ls_train_shards(options)};
     ls_history_clear(history);
     LS_TRY(ls_train_compare(session, model, options, ls_engine_choose(options->engine, model), observer));

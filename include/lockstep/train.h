@@ -107,6 +107,8 @@ typedef struct ls_time_spread {
  * good part of a small step. */
 typedef struct ls_train_times {
     int n_ranks;
+    int64_t n_shards;
+    size_t message_bytes;         /* that a rank adds to those of others in a step */
     int64_t n_steps;              /* done, without those of a run that this one resumed */
     double seconds;               /* all of ls_train, on rank 0 */
     double steps;                 /* of that, the epochs without checkpoints, on rank 0 */
@@ -118,9 +120,9 @@ typedef struct ls_train_times {
     double better_seconds; /* what they would take with it, about */
 } ls_train_times;
 
-/* Writes them as a JSON object, {"ranks", "steps", "seconds", "seconds_of_steps", "compute": {"min", "mean",
- * "max"}, "communication", "waiting", "io"}; whole or not at all, by rank 0, on which alone times is read.
- * Collective. LS_E_OUTPUT. */
+/* Writes them as a JSON object, {"ranks", "shards", "message_bytes", "steps", "seconds", "seconds_of_steps",
+ * "compute": {"min", "mean", "max"}, "communication", "waiting", "io"}; whole or not at all, by rank 0, on
+ * which alone times is read. Collective. LS_E_OUTPUT. */
 ls_status ls_train_times_write_json(ls_session *session, const ls_train_times *times, const char *path);
 
 typedef struct ls_train_observer {

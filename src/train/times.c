@@ -110,11 +110,12 @@ static json_t *spread_json(const ls_time_spread *spread)
 static ls_status write_json(const ls_train_times *times, const char *path)
 {
     char *text;
-    json_t *root = json_pack("{s:i, s:I, s:f, s:f, s:o, s:o, s:o, s:o}", "ranks", times->n_ranks, "steps",
-                             (json_int_t)times->n_steps, "seconds", times->seconds, "seconds_of_steps",
-                             times->steps, "compute", spread_json(&times->compute), "communication",
-                             spread_json(&times->communication), "waiting", spread_json(&times->waiting),
-                             "io", spread_json(&times->io));
+    json_t *root = json_pack(
+        "{s:i, s:I, s:I, s:I, s:f, s:f, s:o, s:o, s:o, s:o}", "ranks", times->n_ranks, "shards",
+        (json_int_t)times->n_shards, "message_bytes", (json_int_t)times->message_bytes, "steps",
+        (json_int_t)times->n_steps, "seconds", times->seconds, "seconds_of_steps", times->steps, "compute",
+        spread_json(&times->compute), "communication", spread_json(&times->communication), "waiting",
+        spread_json(&times->waiting), "io", spread_json(&times->io));
     LS_TRY(ls_json_text(root, JSON_INDENT(2), "times of the training", &text));
     const ls_status status = ls_output_file_put(path, text, strlen(text));
     ls_free(text);

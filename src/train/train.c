@@ -357,6 +357,8 @@ static ls_status tell_times(const run *r)
 {
     ls_train_times times;
     LS_TRY(ls_times_gather(r->session, &r->times, &times));
+    times.n_shards = r->n_shards;
+    times.message_bytes = r->engine->layout.size;
     times.n_steps = iterations(r) - r->first_iterations;
     times.seconds = ls_now() - r->begin;
     if (ls_session_rank(r->session) == 0 && r->observer && r->observer->end)

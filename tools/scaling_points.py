@@ -9,7 +9,8 @@ PARTS = ("compute", "communication", "waiting", "io")
 SPREAD = ("min", "mean", "max")  # over the ranks of a run
 SETTINGS = ("scaling", "simulated", "machine", "hidden", "n_features", "n_samples", "batch_size", "epochs", "options")
 COLUMNS = SETTINGS + ("ranks", "nodes", "oversubscribed", "repetition", "shards", "message_bytes", "steps", "seconds",
-                      "seconds_of_steps") + tuple(f"{part}_{which}" for part in PARTS for which in SPREAD) + ("digest", "refused")
+                      "seconds_of_steps") + tuple(f"{part}_{which}" for part in PARTS for which in SPREAD) + (
+                          "digest", "refused")
 WHOLE = ("simulated", "n_features", "n_samples", "batch_size", "epochs", "ranks", "nodes", "oversubscribed", "repetition",
          "shards", "message_bytes", "steps")
 REAL = ("seconds", "seconds_of_steps") + tuple(f"{part}_{which}" for part in PARTS for which in SPREAD)
@@ -59,7 +60,8 @@ def parse(row, place):
             except ValueError:
                 raise InputError(f"{place}: {name}: '{row[name]}' is not a number") from None
     if point["scaling"] not in ("strong", "weak") or point["ranks"] < 1:
-        raise InputError(f"{place}: scaling is '{row['scaling']}', ranks {row['ranks']}: it must be strong or weak, and 1 or more")
+        raise InputError(f"{place}: scaling is '{row['scaling']}' and ranks '{row['ranks']}', which must be strong or weak, "
+                         "and 1 or more")
     return point
 
 

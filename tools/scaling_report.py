@@ -15,6 +15,9 @@ ENOUGH = 1.05  # times within 5 % count as equal
 MANY = 16  # times the ranks: logarithmic scales
 COLOURS = {"compute": "#4477aa", "communication": "#ee7733", "waiting": "#bbbbbb", "io": "#228833"}
 LABELS = {"compute": "compute", "communication": "communication", "waiting": "waiting for others", "io": "reading and writing"}
+INTRODUCTION = """\
+Times are those of the steps of training, without reading the data before them. Speed-up and efficiency are against the fewest
+ranks of a series; of a weak one, whose work grows with the ranks, they compare rows a second."""
 
 
 def seconds_text(seconds):
@@ -86,14 +89,20 @@ def spread_text(values, text):
     return median if least == most else f"{median} ({least} to {most})"
 
 
+def say_refused(refused):
+    return [line for ranks, message in sorted(refused.items()) for line in (f"{ranks_text(ranks)}: refused: {message}.", "")]
+
+
 def describe(key, levels, refused, picture):
     lines = [f"### {key.title()}", ""]
     run = levels[0].runs[0]
     shards = sorted({level.runs[0]["shards"] for level in levels})
     options = f", options `{key.options}`" if key.options else ""
-    lines += [f"{key.epochs} epochs of {run['steps'] // key.epochs} steps, {' to '.join(map(str, dict.fromkeys((shards[0], shards[-1]))))} shards, "
-              f"messages of {run['message_bytes']} bytes{options}. Medians of {max(len(level.runs) for level in levels)} "
-              "runs, in brackets the least and the most; parts of the time are means over ranks and runs.", ""]
+    n_shards = " to ".join(map(str, dict.fromkeys((shards[0], shards[-1]))))
+    n_runs = max(len(level.runs) for level in levels)
+    lines += [f"{key.epochs} epochs of {run['steps'] // key.epochs} steps, {n_shards} shards, messages of "
+              f"{run['message_bytes']} bytes{options}. Medians of {n_runs} runs, in brackets the least and the most; parts of "
+              "the time are means over ranks and runs.", ""]
     rows = []
     for level in levels:
         each = level.runs[0]["steps"]
@@ -104,8 +113,7 @@ def describe(key, levels, refused, picture):
     lines += table(["ranks", "a step", "speed-up", "efficiency", "compute", "communication", "waiting", "I/O"], rows) + [""]
     if any(map(is_crowded, levels)):
         lines += ["\\* more ranks than cores: they take turns, which says nothing about scaling.", ""]
-    for ranks, message in sorted(refused.items()):
-        lines += [f"{ranks_text(ranks)}: refused: {message}", ""]
+    lines += say_refused(refused)
     lines += [f"![{key.title()}]({picture})", ""]
     return lines
 
@@ -123,7 +131,7 @@ def say_stop(key, levels, fit):
         most = levels[0].runs[0]["shards"]
         steps = {2 ** i: fit.step(sample_at(key, levels, 2 ** i)) for i in range(most.bit_length())}
         best = next(ranks for ranks, step in steps.items() if step <= ENOUGH * min(steps.values()))
-        text += f"; by the fit, {ranks_text(best)} are as many as help, of the powers of two up to the {most} shards"
+        text += f"; by the fit, {ranks_text(best)} of the powers of two up to the {most} shards would be enough"
     return f"- {key.title()}: {text}."
 
 
@@ -146,8 +154,8 @@ def describe_fit(fit, samples):
         told = fit.step(sample)
         residual = told / sample.step - 1
         worst = max(worst, abs(residual))
-        rows.append([layers(sample.network), f"{sample.rows:g}", str(sample.ranks), seconds_text(sample.step), seconds_text(told),
-                     f"{100 * residual:+.1f} %"])
+        rows.append([layers(sample.network), f"{sample.rows:g}", str(sample.ranks), seconds_text(sample.step),
+                     seconds_text(told), f"{100 * residual:+.1f} %"])
     lines += table(["network", "rows of the busiest", "ranks", "measured", "fitted", "residual"], rows)
     return lines + ["", f"The greatest residual is {100 * worst:.1f} %.", ""]
 
@@ -190,7 +198,7 @@ def section(title, series, refused, pictures, directory):
             lines += describe(key, levels, refused.get(key, {}), pictures[key])
             draw(key, levels, fit, os.path.join(directory, pictures[key]))
         else:
-            lines += [f"### {key.title()}", ""] + [f"{ranks_text(n)}: refused: {text}" for n, text in refused[key].items()] + [""]
+            lines += [f"### {key.title()}", ""] + say_refused(refused[key])
     lines += ["### Where more ranks stop helping", ""]
     lines += [say_stop(key, levels, fit) for key, levels in series.items() if levels] + [""]
     return lines + describe_fit(fit, samples)
@@ -199,9 +207,7 @@ def section(title, series, refused, pictures, directory):
 def write_report(points, directory):
     """Writes report.md and the pictures into directory. Returns the errors that the report states."""
     errors = digest_errors(points)
-    lines = ["# Scaling study", "", "Times are those of the steps of training, without reading the data before them. Speed-up and "
-             "efficiency are against the fewest ranks of a series; of a weak one, whose work grows with the ranks, they compare "
-             "rows a second.", ""]
+    lines = ["# Scaling study", "", INTRODUCTION, ""]
     lines += say_models(points, errors)
     series, refused = make_series(points), refusals(points)
     pictures = picture_names(series)
@@ -233,32 +239,40 @@ def show_ranks(axes, ranks, is_log=False):
 
 def draw_spread(axes, ranks, triples, **style):
     least, median, most = zip(*triples)
-    errors = [[m - l for m, l in zip(median, least)], [h - m for m, h in zip(median, most)]]
+    # Their units have rounded them each by itself.
+    errors = [[max(m - l, 0) for m, l in zip(median, least)], [max(h - m, 0) for m, h in zip(median, most)]]
     axes.errorbar(ranks, median, yerr=errors, marker="o", capsize=4, **style)
 
 
 def draw_parts(axes, levels):
-    """Stacked means of a run; a whisker from the least to the most of the ranks on each part, one beside the other."""
-    scale, unit = (1, "s") if max(level.median("seconds") for level in levels) >= 1 else (1e3, "ms")
-    places = range(len(levels))
-    bottoms = [0.0] * len(levels)
+    """Stacked means of a run; a whisker from the least to the most of the ranks on each part, one beside the other. Over many
+    ranks as shares, for absolute ones would vanish."""
+    def mean(level, part, which):
+        return statistics.mean(level.values(f"{part}_{which}"))
+
+    sums = [sum(mean(level, part, "mean") for part in PARTS) for level in levels]
+    if levels[-1].ranks >= MANY * levels[0].ranks:
+        scales, unit = [100 / total if total else 0 for total in sums], "% of a run"
+    else:
+        scale, unit = (1, "s of a run") if max(sums) >= 1 else (1e3, "ms of a run")
+        scales = [scale] * len(levels)
+    bottoms, top = [0.0] * len(levels), 0
     for number, part in enumerate(PARTS):
-        values = {which: [scale * statistics.mean(level.values(f"{part}_{which}")) for level in levels]
-                  for which in ("min", "mean", "max")}
-        axes.bar(places, values["mean"], 0.7, bottom=bottoms, color=COLOURS[part], label=LABELS[part])
-        for place in places:
-            if levels[place].ranks > 1:
-                low, high = (bottoms[place] + values[which][place] for which in ("min", "max"))
+        heights = [scale * mean(level, part, "mean") for scale, level in zip(scales, levels)]
+        axes.bar(range(len(levels)), heights, 0.7, bottom=bottoms, color=COLOURS[part], label=LABELS[part])
+        for place, level in enumerate(levels):
+            if level.ranks > 1 and heights[place] > 0:
                 x = place + 0.15 * (number - 1.5)
-                axes.plot([x, x], [low, high], color="black", lw=1.2, marker="_", ms=6)
-        bottoms = [bottom + mean for bottom, mean in zip(bottoms, values["mean"])]
-    axes.set_xticks(places, [str(level.ranks) for level in levels])
+                axes.plot([x, x], [bottoms[place] + scales[place] * mean(level, part, which) for which in ("min", "max")],
+                          color="black", lw=1.2, marker="_", ms=6)
+        top = max([top] + [bottom + scale * mean(level, part, "max") for bottom, scale, level in zip(bottoms, scales, levels)])
+        bottoms = [bottom + height for bottom, height in zip(bottoms, heights)]
+    axes.set_xticks(range(len(levels)), [str(level.ranks) for level in levels])
     axes.set_xlabel("ranks")
-    axes.set_ylabel(f"{unit} of a run")
-    axes.set_ylim(0)
+    axes.set_ylabel(unit)
+    axes.set_ylim(0, 1.3 * top or 1)  # room for the legend
     axes.set_title("where the time goes: mean of the ranks, least to most", fontsize=10)
-    handles, labels = axes.get_legend_handles_labels()
-    axes.legend(handles[::-1], labels[::-1], fontsize=8)
+    axes.legend(fontsize=8, ncols=2, loc="upper center")
     axes.grid(alpha=0.3, axis="y")
 
 
@@ -279,7 +293,8 @@ def draw(key, levels, fit, path):
     time.set_ylabel(unit)
     draw_spread(speed, ranks, [ratios(key, base, level) for level in levels], color=COLOURS["compute"], label="measured")
     speed.plot(ranks, [n / base.ranks for n in ranks], color="black", ls="--", lw=1, label="ideal")
-    speed.set_title(f"speed-up over {ranks_text(base.ranks)}" + (", rows a second" if key.scaling == "weak" else ""), fontsize=10)
+    what = ", rows a second" if key.scaling == "weak" else ""
+    speed.set_title(f"speed-up over {ranks_text(base.ranks)}{what}", fontsize=10)
     draw_spread(efficiency, ranks, [[100 * value for value in efficiencies(key, base, level)] for level in levels],
                 color=COLOURS["compute"], label="measured")
     efficiency.axhline(100, color="black", ls="--", lw=1, label="ideal")

@@ -5,8 +5,8 @@
     tools/scaling_study.py study --report       # the report again, from the points that there are
 
 Strong scaling: the same training on every number of ranks. Weak scaling: samples and batch grow with the ranks, --n-samples and
---batch-size are those of a rank. Every network is trained with every number of samples and batch size, so many times; all runs of
-a repetition take turns before the next one begins. The directory gets points.csv with a line for each run, report.md, a
+--batch-size are those of a rank. Every network is trained with every number of samples and batch size. All runs take turns
+before any of them is repeated. The directory gets points.csv with a line for each run, report.md, a
 picture for each series, and the data that were generated. A run that is in points.csv is not done again, so a study that was
 stopped goes on with the same command, and one that is to have more ranks or repetitions is extended.
 
@@ -29,6 +29,8 @@ from scaling_points import PARTS, SPREAD, InputError, PointFile, identity, read_
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 EXIT_FAILED, EXIT_USAGE = 1, 2
 REFUSED = 2  # lockstep's exit code for options that cannot be used
+CODES = (*range(10), 75)  # all of lockstep's
+ATTEMPTS = 3
 DIGEST_SIZE = 16
 
 
@@ -82,11 +84,15 @@ class Study:
                 for n_samples in a.n_samples for batch_size in a.batch_size for ranks in a.ranks]
 
     def call(self, words):
-        done = subprocess.run([str(word) for word in words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                              env=environment(), stdin=subprocess.DEVNULL)
-        message = next((line for line in done.stderr.splitlines() if line.startswith("lockstep: ") and ": warning: " not in line),
-                       done.stderr.strip()[-500:])
-        return done.returncode, message.removeprefix("lockstep: ")
+        """(exit code, message) of lockstep. If it could not say anything, since MPI did not come up or a node was lost, it is
+        tried again."""
+        for _ in range(ATTEMPTS):
+            done = subprocess.run([str(word) for word in words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                  env=environment(), stdin=subprocess.DEVNULL)
+            if done.returncode in CODES:
+                break
+        own = [line.removeprefix("lockstep: ") for line in done.stderr.splitlines() if line.startswith("lockstep: ")]
+        return done.returncode, next((line for line in own if not line.startswith("warning: ")), done.stderr.strip()[-500:])
 
     def data(self, point):
         """The file of so many samples, made if it is not there; it is the same whoever makes it."""
@@ -117,8 +123,9 @@ class Study:
         """The point with what was measured."""
         model, times = self.path(f"model-{os.getpid()}.h5"), self.path(f"times-{os.getpid()}.json")
         words = self.launch(point["ranks"]) + [
-            self.arguments.lockstep, "train", self.data(point), "--hidden", point["hidden"], "--batch-size", point["batch_size"],
-            "--epochs", point["epochs"], "--seed", 1, "--verbose", 0, "-o", model, "--times", times, *shlex.split(point["options"])]
+            self.arguments.lockstep, "train", self.data(point), "--hidden", point["hidden"], "--batch-size",
+            point["batch_size"], "--epochs", point["epochs"], "--seed", 1, "--verbose", 0, "-o", model, "--times", times,
+            *shlex.split(point["options"])]
         try:
             code, message = self.call(words)
             if code == REFUSED:
@@ -189,8 +196,8 @@ def parse_arguments():
     parser.add_argument("--epochs", type=positive, default=5, help="of each run (default: 5)")
     parser.add_argument("--repetitions", type=positive, default=3, help="of each run (default: 3)")
     parser.add_argument("--options", default="", help='more options of train, for example "--shuffle none --dtype float64"')
-    parser.add_argument("--launcher", default="mpirun -n {ranks}", help="how ranks are started; it may have {ranks} and {nodes} "
-                        "(default: mpirun -n {ranks})")
+    parser.add_argument("--launcher", default="mpirun -n {ranks}",
+                        help="how ranks are started; it may have {ranks} and {nodes} (default: mpirun -n {ranks})")
     parser.add_argument("--ranks-per-node", type=positive, help="how they are spread on a cluster (default: all on this node)")
     parser.add_argument("--machine", help="its name in the report (default: this node's processor)")
     parser.add_argument("--points", default="points.csv", metavar="NAME", help="file of the runs in the directory, points*.csv "

@@ -195,13 +195,12 @@ void ls_exchange_destroy(ls_exchange *exchange)
 static ls_status wait_for(const ls_exchange *exchange, MPI_Request *request)
 {
     MPI_Status status; /* gcc takes MPICH's MPI_STATUS_IGNORE for an object, and warns of its size */
-    int done = 0;
-    if (exchange->session->messages_only) return ls_mpi_check(MPI_Wait(request, &status), "MPI_Wait");
+    int done = exchange->session->messages_only;
     const double begin = ls_wait_clock();
-    for (int64_t look = 0;; look++) {
+    if (done) LS_TRY(ls_mpi_check(MPI_Wait(request, &status), "MPI_Wait"));
+    for (int64_t look = 0; !done; look++) {
+        if (look > 0) ls_wait_pause(look - 1, exchange->looks);
         LS_TRY(ls_mpi_check(MPI_Test(request, &done, &status), "MPI_Test"));
-        if (done) break;
-        ls_wait_pause(look, exchange->looks);
     }
     ls_wait_took(begin);
     return LS_OK;

@@ -5,18 +5,22 @@
     tools/simulate_scaling.sh study --ranks 1 8 64 --hidden 64,64 --batch-size 8192 --shards 128
 
 The real trainer computes, on ranks that SimGrid's SMPI runs in one process; what they send takes the time that it would take on
-the cluster described by the options, and a step's arithmetic the time that it takes here, measured beforehand on one free core
+the cluster described by the options, and a step's arithmetic the time that it takes here, measured beforehand by a lone process
 (memory that the cores of a node share may make it longer). What a rank adds on receiving is not counted, for the tree no more
 than for MPI_Allreduce. Ranks of a node exchange messages, too: the memory that they share in earnest is not simulated.
 
 Each point is simulated with lockstep's fixed tree and with MPI_Allreduce as Open MPI chooses its algorithms. The directory gets
-points-simulated.csv, which tools/scaling_study.py reports among the points of a study, and the tables that are printed. A
-point that is in the file is not simulated again.
+points-simulated.csv, which tools/scaling_study.py reports among the points of a study, the tables that are printed, and
+shares.csv with the times of a step's arithmetic (layers, rows of a shard, shards, seconds). What is in these files is not
+done again.
 """
 import argparse
+import csv
 import hashlib
 import json
 import os
+import resource
+import statistics
 import subprocess
 import sys
 
@@ -26,7 +30,7 @@ from simulated_cluster import Cluster
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 REDUCTIONS = ("tree", "mpi")
 STEPS_PER_EPOCH = 4
-CALIBRATION_SECONDS, CALIBRATIONS = 0.1, 5
+CALIBRATION_SECONDS, CALIBRATIONS = 0.1, 3
 DEFAULT_RANKS = [1, 2, 4, 8, 16, 32, 64, 96, 128, 256, 384, 512, 768, 1024]
 
 
@@ -53,8 +57,12 @@ class Simulation:
         self.directory = os.path.abspath(arguments.directory)
         self.cluster = Cluster(arguments.ranks_per_node, arguments.latency, arguments.bandwidth, arguments.node_latency,
                                arguments.node_bandwidth)
-        self.shares = {}  # seconds of a step: {(hidden, rows of a shard, shards): seconds}
         os.makedirs(self.path("data"), exist_ok=True)
+        self.shares = {}  # seconds of a step of a lone rank: {(hidden, rows of a shard, shards): seconds}
+        if os.path.exists(self.path("shares.csv")):
+            with open(self.path("shares.csv"), newline="", encoding="ascii") as file:
+                for hidden, rows, shards, seconds in csv.reader(file):
+                    self.shares[hidden, int(rows), int(shards)] = float(seconds)
 
     def path(self, *names):
         return os.path.join(self.directory, *names)
@@ -75,21 +83,25 @@ class Simulation:
                  n_features, "--n-informative", 2, "--n-redundant", 0, "--class-sep", 1.5, "--dtype", "float32"])
         return path
 
+    def cpu_seconds(self, point, rows, shards, epochs):
+        """Of a lone process that trains on so many shards of so many rows."""
+        alone = dict(point, batch_size=rows * shards, epochs=epochs, options=f"--shards {shards}")
+        data = self.data(rows * shards * STEPS_PER_EPOCH, point["n_features"])
+        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        run([self.arguments.lockstep, *training(alone, data, self.path("model.h5"), self.path("times.json"))])
+        return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+
     def measure(self, point, rows, shards):
-        """Seconds of a step of a lone process with so many shards of so many rows: the least of several."""
-        times, model = self.path("times.json"), self.path("model.h5")
-        seconds, epochs = [], 1
-        while len(seconds) < CALIBRATIONS:
-            alone = dict(point, batch_size=rows * shards, epochs=epochs, options=f"--shards {shards}")
-            run([self.arguments.lockstep, *training(alone, self.data(rows * shards * STEPS_PER_EPOCH, point["n_features"]),
-                                                    model, times)])
-            with open(times, encoding="utf-8") as file:
-                found = json.load(file)
-            if found["seconds_of_steps"] < CALIBRATION_SECONDS / 2:
-                epochs = int(epochs * max(2, CALIBRATION_SECONDS / max(found["seconds_of_steps"], 1e-6))) + 1
+        """Seconds of a step of a lone process: what some epochs more take. By the process' own time, for other programs may
+        run on the core as well; the median of several."""
+        epochs, found = 1, []
+        while len(found) < CALIBRATIONS:
+            seconds = self.cpu_seconds(point, rows, shards, 1 + epochs) - self.cpu_seconds(point, rows, shards, 1)
+            if seconds < CALIBRATION_SECONDS / 2:
+                epochs = int(epochs * min(100, max(2, CALIBRATION_SECONDS / max(seconds, 1e-6))))
             else:
-                seconds.append(found["seconds_of_steps"] / found["steps"])
-        return min(seconds)
+                found.append(seconds / (epochs * STEPS_PER_EPOCH))
+        return statistics.median(found)
 
     def share(self, point, shards):
         """Seconds of a step of a rank with so many shards; between powers of two in proportion."""
@@ -100,6 +112,8 @@ class Simulation:
             key = (point["hidden"], rows, count)
             if key not in self.shares:
                 self.shares[key] = self.measure(point, rows, count)
+                with open(self.path("shares.csv"), "a", newline="", encoding="ascii") as file:
+                    csv.writer(file, lineterminator="\n").writerow([*key, self.shares[key]])
             found.append(self.shares[key])
         return found[0] + (found[-1] - found[0]) * (shards - low) / low
 
@@ -156,7 +170,7 @@ class Simulation:
                 tree, mpi = (1e6 * both[name]["seconds_of_steps"] / both[name]["steps"] for name in REDUCTIONS)
                 base = 1e6 * levels[first]["tree"]["seconds_of_steps"] / levels[first]["tree"]["steps"]
                 speed_up = base / tree * (ranks / first if scaling == "weak" else 1)
-                compute = 1e6 * both["tree"]["compute_max"] / both["tree"]["steps"]
+                compute = 1e6 * self.share(both["tree"], -(-self.arguments.shards // ranks))
                 lines.append(f"| {ranks} | {compute:.4g} | {tree:.4g} | {mpi:.4g} | {mpi / tree:.2f} | {speed_up:.1f} | "
                              f"{100 * speed_up * first / ranks:.0f} % |")
         return "\n".join(lines) + "\n"

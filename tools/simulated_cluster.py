@@ -3,12 +3,14 @@ import os
 import subprocess
 
 NODE_SPEED = "1Gf"  # of no consequence: nothing of the arithmetic is counted
+EAGER_BYTES = 16384  # so short messages travel before they are asked for
 # Latency and bandwidth are those of messages already, so the simulator is to take them as they are; the ranks' own arithmetic
 # takes what LOCKSTEP_STEP_SECONDS says; collective calls are those of Open MPI. By its default for broadcasts the simulator
 # looks for the nodes with R * R messages whenever a communicator is made.
 OPTIONS = ("--log=root.thresh:warning", "--cfg=smpi/simulate-computation:no", "--cfg=smpi/privatization:dlopen",
            "--cfg=smpi/lat-factor:0:1", "--cfg=smpi/bw-factor:0:1", "--cfg=smpi/coll-selector:ompi",
-           "--cfg=smpi/bcast:binomial_tree")
+           "--cfg=smpi/bcast:binomial_tree", f"--cfg=smpi/async-small-thresh:{EAGER_BYTES}",
+           f"--cfg=smpi/send-is-detached-thresh:{EAGER_BYTES}")
 
 
 class Cluster:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that lockstep needs: only those that are missing, as root or by sudo.
-#   tools/install_packages.sh GROUP...      with GROUP one or more of: build quickstart tests bench
+#   tools/install_packages.sh GROUP...      with GROUP one or more of: build quickstart tests simulation bench
 # This is the one place that lists them. Where there is no apt-get it checks that the programs and libraries exist.
 set -euo pipefail
 
@@ -9,6 +9,7 @@ build=(gcc libc6-dev cmake ninja-build pkg-config openmpi-bin libopenmpi-dev lib
 quickstart=(python3-numpy python3-h5py python3-matplotlib)
 tests=(libcmocka-dev python3-venv clang-format shellcheck hdf5-tools valgrind slurm-wlm munge mpich libmpich-dev iproute2
     clang libclang-rt-14-dev)
+simulation=(libsimgrid-dev)
 bench=(libfann-dev python3-venv valgrind)
 
 # The same for other systems: programs, pkg-config modules, modules of /usr/bin/python3.
@@ -18,6 +19,7 @@ quickstart_python=(numpy h5py matplotlib)
 tests_programs=(clang-format shellcheck)
 tests_modules=(cmocka)
 tests_python=(venv ensurepip)
+simulation_programs=(smpicc smpirun)
 bench_programs=(valgrind taskset)
 bench_modules=(fann)
 bench_python=(venv ensurepip)
@@ -28,7 +30,7 @@ fail() {
 }
 
 packages=() programs=() modules=() python_modules=()
-[ $# -gt 0 ] || fail "name one or more groups: build quickstart tests bench"
+[ $# -gt 0 ] || fail "name one or more groups: build quickstart tests simulation bench"
 for group in "$@"; do
     case $group in
     build)
@@ -46,13 +48,17 @@ for group in "$@"; do
         modules+=("${tests_modules[@]}")
         python_modules+=("${tests_python[@]}")
         ;;
+    simulation)
+        packages+=("${simulation[@]}")
+        programs+=("${simulation_programs[@]}")
+        ;;
     bench)
         packages+=("${bench[@]}")
         programs+=("${bench_programs[@]}")
         modules+=("${bench_modules[@]}")
         python_modules+=("${bench_python[@]}")
         ;;
-    *) fail "unknown group '$group': the groups are build quickstart tests bench" ;;
+    *) fail "unknown group '$group': the groups are build quickstart tests simulation bench" ;;
     esac
 done
 

@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . tools/common.sh
 
 begin_step "Packages"
-tools/install_packages.sh build quickstart tests
+tools/install_packages.sh build quickstart tests simulation
 
 begin_step "Python packages that the tests compare with (.venv-tests)"
 requirements=tests/python-requirements.txt

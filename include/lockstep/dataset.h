@@ -47,6 +47,9 @@ bool ls_dataset_has_y(const ls_dataset *dataset);
 const char *ls_dataset_x_name(const ls_dataset *dataset);
 const char *ls_dataset_y_name(const ls_dataset *dataset);
 
+/* Bytes that the arrays take in their files, compressed if they are; 0 where HDF5 does not tell. Local. */
+int64_t ls_dataset_stored_bytes(const ls_dataset *dataset);
+
 /* scikit-learn's train_test_split of a user's own set into the file at output (/train/X /train/y /test/X
  * /test/y): the same rows in the same order as train_test_split(X, y, train_size=..., random_state=...).
  * train_size below 1 is a share, otherwise a number of rows. dtype is the type of X in the output.

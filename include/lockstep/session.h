@@ -10,9 +10,11 @@ typedef struct ls_session ls_session;
 
 /* Initialises MPI (unless the caller did) and numbers the ranks by (node, place on the node), so that
  * neighbours in the reduction tree share a node. Holds the BLAS library to one thread: the ranks are the
- * parallelism, and the number of its threads would change the last bits. Collective over MPI_COMM_WORLD. The
- * caller closes *session. LS_E_USAGE if the launcher started several processes that have not met, LS_E_DIFFER
- * if the ranks run different builds or libraries. */
+ * parallelism, and the number of its threads would change the last bits. With LOCKSTEP_TRANSPORT=messages in
+ * the environment of all ranks they share no memory and leave all exchange and waiting to MPI; shared is the
+ * default. Collective over MPI_COMM_WORLD. The caller closes *session. LS_E_USAGE if the launcher started
+ * several processes that have not met or the variable has another value, LS_E_DIFFER if the ranks run
+ * different builds or libraries. */
 ls_status ls_session_open(ls_session **session);
 
 /* From now on until the session is closed: when no rank of a node gives a sign of life for seconds, the first

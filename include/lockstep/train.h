@@ -98,15 +98,32 @@ typedef struct ls_train_setup {
     const char *engine;
 } ls_train_setup;
 
-/* Where the time went: seconds, means over the ranks. */
+/* One of a training's times over the ranks, in seconds. */
+typedef struct ls_time_spread {
+    double min, mean, max;
+} ls_time_spread;
+
+/* Where the time of one ls_train went. Those of steps are sampled, as looking at the clock takes as long as a
+ * good part of a small step. */
 typedef struct ls_train_times {
-    double compute;        /* gradients, updates */
-    double communication;  /* adding the ranks' sums */
-    double waiting;        /* for the sums of other ranks */
-    double io;             /* reading the data; writing checkpoints and the model */
+    int n_ranks;
+    int64_t n_shards;
+    size_t message_bytes;         /* that a rank adds to those of others in a step */
+    int64_t n_steps;              /* done, without those of a run that this one resumed */
+    double seconds;               /* all of ls_train, on rank 0 */
+    double steps;                 /* of that, the epochs without checkpoints, on rank 0 */
+    ls_time_spread compute;       /* gradients, updates */
+    ls_time_spread communication; /* adding the ranks' sums */
+    ls_time_spread waiting;       /* for the sums of other ranks */
+    ls_time_spread io;            /* reading the data; writing checkpoints and the model */
     int better_ranks;      /* a number of ranks with which the steps would be faster, or the present one */
     double better_seconds; /* what they would take with it, about */
 } ls_train_times;
+
+/* Writes them as a JSON object, {"ranks", "shards", "message_bytes", "steps", "seconds", "seconds_of_steps",
+ * "compute": {"min", "mean", "max"}, "communication", "waiting", "io"}; whole or not at all, by rank 0, on
+ * which alone times is read. Collective. LS_E_OUTPUT. */
+ls_status ls_train_times_write_json(ls_session *session, const ls_train_times *times, const char *path);
 
 typedef struct ls_train_observer {
     void *context;

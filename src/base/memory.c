@@ -1,5 +1,6 @@
 #include "base/memory.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@ enum {
     HUGE_PAGE = 2 * 1024 * 1024 /* of x86-64 and of most arm64 */
 };
 
-static _Atomic int64_t live;
+static _Atomic int64_t live, live_bytes;
 
 ls_status ls_alloc(void *block, size_t count, size_t size, const char *purpose)
 {
@@ -32,6 +33,7 @@ ls_status ls_alloc(void *block, size_t count, size_t size, const char *purpose)
 #endif
     memset(memory, 0, bytes);
     atomic_fetch_add(&live, 1);
+    atomic_fetch_add(&live_bytes, (int64_t)malloc_usable_size(memory));
     *result = memory;
     return LS_OK;
 }
@@ -40,10 +42,16 @@ void ls_free(void *block)
 {
     if (!block) return;
     atomic_fetch_sub(&live, 1);
+    atomic_fetch_sub(&live_bytes, (int64_t)malloc_usable_size(block));
     free(block);
 }
 
 int64_t ls_alloc_live(void)
 {
     return atomic_load(&live);
+}
+
+int64_t ls_alloc_live_bytes(void)
+{
+    return atomic_load(&live_bytes);
 }

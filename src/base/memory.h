@@ -19,4 +19,7 @@ void ls_free(void *block);
 /* Number of blocks allocated and not yet freed in this process. Local. */
 int64_t ls_alloc_live(void);
 
+/* Bytes of these. Local. */
+int64_t ls_alloc_live_bytes(void);
+
 #endif

@@ -147,3 +147,13 @@ ls_status ls_output_file_probe(const char *path)
     ls_output_file_discard(&file);
     return status;
 }
+
+ls_status ls_output_file_put(const char *path, const void *data, size_t size)
+{
+    ls_output_file file;
+    LS_TRY(ls_output_file_create(&file, path));
+    const ls_status status = ls_output_file_write(&file, data, size);
+    if (status == LS_OK) return ls_output_file_commit(&file);
+    ls_output_file_discard(&file);
+    return status;
+}

@@ -33,6 +33,9 @@ ls_status ls_output_file_commit(ls_output_file *file);
 /* Closes and removes the temporary file, if there is one. Local. */
 void ls_output_file_discard(ls_output_file *file);
 
+/* All of that for a file whose bytes are at hand. Local: one rank only. */
+ls_status ls_output_file_put(const char *path, const void *data, size_t size);
+
 /* The message of a failed system call: "NAME: cannot ACTION: reason of error". Returns LS_E_OUTPUT. Local. */
 ls_status ls_output_file_fail(const ls_output_file *file, const char *action, int error);
 

@@ -26,3 +26,26 @@ json_t *cli_measures_json(const ls_metrics *m)
                      ls_metrics_recall(m), "f1", ls_metrics_f1(m), "confusion_matrix", (json_int_t)m->tn,
                      (json_int_t)m->fp, (json_int_t)m->fn, (json_int_t)m->tp);
 }
+
+void cli_print_layers(FILE *stream, const ls_model *model)
+{
+    fprintf(stream, "model: %lld", (long long)model->n_features);
+    for (int64_t i = 0; i < model->n_layers; i++)
+        fprintf(stream, " - %lld %s", (long long)model->layers[i].units,
+                ls_activation_name(model->layers[i].activation));
+    fprintf(stream, "; %lld parameters, %s\n", (long long)model->n_parameters, ls_dtype_name(model->dtype));
+}
+
+const char *cli_seconds_text(double seconds, char text[16])
+{
+    if (seconds >= 0.9995) {
+        snprintf(text, 16, "%.2f s", seconds);
+    } else if (seconds >= 0.9995e-3) {
+        snprintf(text, 16, "%.0f ms", 1e3 * seconds);
+    } else if (seconds >= 9.995e-6 || seconds == 0) {
+        snprintf(text, 16, "%.0f us", 1e6 * seconds);
+    } else {
+        snprintf(text, 16, "%.2g us", 1e6 * seconds);
+    }
+    return text;
+}

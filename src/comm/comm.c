@@ -63,12 +63,27 @@ static ls_status order_by_node(MPI_Comm *comm)
     return ls_mpi_check(MPI_Comm_split(MPI_COMM_WORLD, 0, first, comm), "MPI_Comm_split");
 }
 
+static ls_status read_transport(bool *messages_only)
+{
+    const char *wanted = getenv("LOCKSTEP_TRANSPORT");
+    *messages_only = wanted && !strcmp(wanted, "messages");
+    if (!wanted || *messages_only || !strcmp(wanted, "shared")) return LS_OK;
+    return ls_fail(LS_E_USAGE, "LOCKSTEP_TRANSPORT is '%.100s': it must be shared or messages", wanted);
+}
+
+static ls_status find_node(ls_session *session)
+{
+    if (session->messages_only)
+        return ls_mpi_check(MPI_Comm_dup(MPI_COMM_SELF, &session->node), "MPI_Comm_dup");
+    return ls_mpi_check(
+        MPI_Comm_split_type(session->comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &session->node),
+        "MPI_Comm_split_type");
+}
+
 /* Moves this process' place into memory that the other ranks of the node can read even when it is stopped. */
 static ls_status share_board(ls_session *session)
 {
-    LS_TRY(ls_mpi_check(
-        MPI_Comm_split_type(session->comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &session->node),
-        "MPI_Comm_split_type"));
+    LS_TRY(find_node(session));
     int local;
     LS_TRY(ls_mpi_check(MPI_Comm_rank(session->node, &local), "MPI_Comm_rank"));
     LS_TRY(ls_mpi_check(MPI_Comm_size(session->node, &session->node_size), "MPI_Comm_size"));
@@ -124,6 +139,7 @@ static ls_status begin(ls_session *session)
     LS_TRY(ls_mpi_check(MPI_Comm_rank(session->comm, &session->rank), "MPI_Comm_rank"));
     LS_TRY(ls_mpi_check(MPI_Comm_size(session->comm, &session->size), "MPI_Comm_size"));
     ls_blas_one_thread();
+    LS_TRY(ls_session_agree(session, read_transport(&session->messages_only)));
     LS_TRY(ls_roll_call_launcher(session->size));
     LS_TRY(ls_roll_call_programs(session)); /* before anything whose layout depends on the build */
     return share_board(session);

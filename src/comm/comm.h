@@ -3,6 +3,7 @@
 #define LS_COMM_COMM_H
 
 #include <mpi.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/fail.h"
@@ -21,7 +22,8 @@ struct ls_session {
     MPI_Comm comm; /* our own duplicate, errors returned, ranks ordered by (node, place on the node) */
     int rank;
     int size;
-    MPI_Comm node; /* the ranks of this node, in the order of comm */
+    bool messages_only; /* LOCKSTEP_TRANSPORT=messages: every rank counts as a node of its own */
+    MPI_Comm node;      /* the ranks of this node, in the order of comm */
     int node_size;
     int first_on_node; /* rank in comm of the node's first */
     MPI_Win window;    /* holds the board */

@@ -95,6 +95,16 @@ static ls_status make_plan(ls_node_sum *sum, int64_t n_leaves, const int64_t *be
     return LS_OK;
 }
 
+static size_t stride_of(const ls_message_layout *layout)
+{
+    return (layout->size + LINE - 1) / LINE * LINE;
+}
+
+static bool is_direct(int n_members, size_t stride)
+{
+    return (size_t)n_members * stride <= DIRECT_BYTES;
+}
+
 /* ---- shared memory: flags, then messages (twice in direct mode), then results ---- */
 
 static size_t shared_size(const ls_node_sum *sum)
@@ -151,13 +161,13 @@ ls_status ls_node_sum_create(ls_session *session, const ls_message_layout *layou
         sum->n_ranks = session->node_size;
         sum->rank = session->rank - session->first_on_node;
         sum->window = MPI_WIN_NULL;
-        sum->stride = (layout->size + LINE - 1) / LINE * LINE;
+        sum->stride = stride_of(layout);
         sum->looks = ls_wait_looks(session);
         sum->turn = 1;
         status = make_plan(sum, n_leaves, begins);
     }
     if (status == LS_OK) {
-        sum->direct = (size_t)sum->n_members * sum->stride <= DIRECT_BYTES;
+        sum->direct = is_direct(sum->n_members, sum->stride);
         sum->temporary_size =
             (BLOCK * sizeof(double) + (layout->size - layout->doubles_at) + LINE - 1) / LINE * LINE;
         status = ls_alloc(&sum->temporaries, (size_t)sum->n_temporaries, sum->temporary_size,
@@ -179,6 +189,21 @@ ls_status ls_node_sum_create(ls_session *session, const ls_message_layout *layou
         ls_node_sum_destroy(sum);
     }
     return status;
+}
+
+size_t ls_node_sum_memory(const ls_message_layout *layout, int64_t n_leaves, const int64_t *begins,
+                          int n_ranks, int rank)
+{
+    ls_subtree subtrees[LS_MAX_SUBTREES];
+    const size_t stride = stride_of(layout);
+    const int n_results = ls_subtrees_of(n_leaves, begins[0], begins[n_ranks], subtrees),
+              n_own = ls_subtrees_of(n_leaves, begins[rank], begins[rank + 1], subtrees);
+    int n_members = 0;
+    for (int r = 0; r < n_ranks; r++)
+        n_members += ls_subtrees_of(n_leaves, begins[r], begins[r + 1], subtrees);
+    if (is_direct(n_members, stride)) return 3 * (size_t)(n_members + n_results) * stride;
+    /* Of the messages of others a slice. */
+    return (size_t)(n_own + n_results) * stride + (size_t)(n_members - n_own) * stride / (size_t)n_ranks;
 }
 
 void ls_node_sum_destroy(ls_node_sum *sum)

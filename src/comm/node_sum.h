@@ -24,6 +24,11 @@ ls_status ls_node_sum_create(ls_session *session, const ls_message_layout *layou
 /* Frees it; NULL is allowed. Collective over the node. */
 void ls_node_sum_destroy(ls_node_sum *sum);
 
+/* Bytes of memory that rank number `rank` of a node touches for such sums, the shared ones included; begins
+ * is that of n_ranks ranks. Local. */
+size_t ls_node_sum_memory(const ls_message_layout *layout, int64_t n_leaves, const int64_t *begins,
+                          int n_ranks, int rank);
+
 /* Where this rank's message number i goes. Changes with every reduction. Local. */
 void *ls_node_sum_message(ls_node_sum *sum, int i);
 

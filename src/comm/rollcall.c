@@ -60,8 +60,9 @@ ls_status ls_roll_call_programs(ls_session *session)
     ls_mpi_name(mpi, sizeof mpi);
     ls_hdf5_name(hdf5, sizeof hdf5);
     ls_blas_name(blas, sizeof blas);
-    snprintf(text, sizeof text, "lockstep %s, build %s\n%s\nHDF5 %s\n%s", LOCKSTEP_VERSION, ls_build_id(),
-             mpi, hdf5, blas);
+    snprintf(text, sizeof text, "lockstep %s, build %s\n%s\nHDF5 %s\n%s\nLOCKSTEP_TRANSPORT=%s",
+             LOCKSTEP_VERSION, ls_build_id(), mpi, hdf5, blas,
+             session->messages_only ? "messages" : "shared");
     return ls_session_compare(session, text,
                               "install the same files on all nodes, or run from a directory that they share");
 }

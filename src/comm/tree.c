@@ -67,7 +67,7 @@ static ls_status prepare(ls_tree *tree, int64_t n_leaves)
         tree->parts[i] =
             tree->node ? ls_node_sum_result(tree->node, i) : tree->messages + (size_t)i * tree->layout.size;
     const bool is_party = !tree->node || session->rank == session->first_on_node;
-    return ls_exchange_create(session, &tree->layout, n_leaves, is_party, first, &tree->exchange);
+    return ls_exchange_create(session, &tree->layout, n_leaves, is_party, &tree->exchange);
 }
 
 ls_status ls_tree_create(ls_session *session, const ls_message_layout *layout, int64_t n_leaves, bool plain,

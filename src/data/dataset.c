@@ -118,6 +118,12 @@ int64_t ls_dataset_n_features(const ls_dataset *dataset)
     return dataset->x.n_columns;
 }
 
+int64_t ls_dataset_stored_bytes(const ls_dataset *dataset)
+{
+    return (int64_t)H5Dget_storage_size(dataset->x.dataset) +
+           (dataset->has_y ? (int64_t)H5Dget_storage_size(dataset->y.dataset) : 0);
+}
+
 bool ls_dataset_has_y(const ls_dataset *dataset)
 {
     return dataset->has_y;

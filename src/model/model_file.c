@@ -30,15 +30,7 @@ ls_status ls_model_file_write(const ls_model *model, const ls_training_config *c
     size_t size;
     LS_TRY(ls_keras_h5_write(model, config, record, &bytes, &size));
     ls_file_digest_stamp(bytes, size);
-    ls_output_file file;
-    ls_status status = ls_output_file_create(&file, path);
-    if (status == LS_OK) {
-        status = ls_output_file_write(&file, bytes, size);
-        if (status == LS_OK)
-            status = ls_output_file_commit(&file);
-        else
-            ls_output_file_discard(&file);
-    }
+    const ls_status status = ls_output_file_put(path, bytes, size);
     ls_free(bytes);
     return status;
 }

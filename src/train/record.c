@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "base/json_text.h"
 #include "base/memory.h"
@@ -27,6 +28,24 @@ static bool parse_metrics(json_t *json, ls_metrics *m)
     *m = (ls_metrics){counts[0], loss_sum, counts[1], counts[2], counts[3], counts[4]};
     return m->n_samples >= 0 && m->tn >= 0 && m->fp >= 0 && m->fn >= 0 && m->tp >= 0 &&
            (__int128)m->tn + m->fp + m->fn + m->tp == m->n_samples;
+}
+
+ls_status ls_record_settings(const ls_order *order, const ls_model *model, const ls_train_options *options,
+                             const char *data, const ls_engine_kind *engine, json_t **settings)
+{
+    char weights[17], arithmetic[64];
+    snprintf(weights, sizeof weights, "%016llx",
+             (unsigned long long)XXH3_64bits(model->parameters,
+                                             (size_t)model->n_parameters * ls_dtype_size(model->dtype)));
+    engine->arithmetic(arithmetic, sizeof arithmetic);
+    *settings = json_pack("{s:I, s:I, s:s, s:I, s:f, s:I, s:b, s:I, s:s, s:s, s:s, s:s}", "n_samples",
+                          (json_int_t)order->n_samples, "n_features", (json_int_t)model->n_features,
+                          "training data", data, "batch_size", (json_int_t)order->batch_size, "learning_rate",
+                          options->learning_rate, "seed", (json_int_t)options->seed, "shuffle",
+                          (int)options->shuffle, "shards", (json_int_t)order->n_shards, "initial weights",
+                          weights, "engine", engine->name, "reduction",
+                          options->reduction == LS_REDUCTION_TREE ? "tree" : "mpi", "arithmetic", arithmetic);
+    return *settings ? LS_OK : ls_fail(LS_E_MEMORY, "settings of the run: no memory");
 }
 
 ls_status ls_record_format(json_t *settings, const ls_position *position, const ls_history *history,

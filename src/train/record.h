@@ -4,6 +4,8 @@
 
 #include <jansson.h>
 
+#include "data/order.h"
+#include "engine/engine.h"
 #include "lockstep/train.h"
 
 /* How far a run is. */
@@ -12,6 +14,12 @@ typedef struct ls_position {
     int64_t step;       /* steps done in the next one */
     ls_metrics metrics; /* of these steps */
 } ls_position;
+
+/* What must not change when a run goes on, by the names that the user knows; what explains a difference in
+ * another one comes before it. data is the fingerprint of the rows. The caller frees *settings with
+ * json_decref. LS_E_MEMORY. Local. */
+ls_status ls_record_settings(const ls_order *order, const ls_model *model, const ls_train_options *options,
+                             const char *data, const ls_engine_kind *engine, json_t **settings);
 
 /* The text of a run: settings is what must not change on the way (any JSON object), position and history how
  * far it is. Numbers come back exactly. No times, so that equal runs have equal texts. The caller frees *text

@@ -1,7 +1,12 @@
 #include "train/times.h"
 
+#include <jansson.h>
+#include <string.h>
 #include <time.h>
 
+#include "base/json_text.h"
+#include "base/memory.h"
+#include "base/output_file.h"
 #include "comm/wait.h"
 
 enum { STRIDE = 61 };                          /* a prime, so that no period of the data is hit each time */
@@ -56,14 +61,14 @@ void ls_times_step_ends(ls_times *times)
 
 /* If compute were divided by fewer ranks and the rest stayed as it is; with one rank the rest is gone. What
  * does not divide makes fewer ranks look worse than they are. */
-static void find_better(ls_train_times *result, int n_ranks)
+static void find_better(ls_train_times *result)
 {
-    const double steps = result->compute + result->communication + result->waiting;
-    result->better_seconds = steps;
+    const int n_ranks = result->n_ranks;
+    const double compute = result->compute.mean, rest = result->communication.mean + result->waiting.mean;
+    result->better_seconds = compute + rest;
     result->better_ranks = n_ranks;
     for (int ranks = 1; ranks < n_ranks; ranks *= 2) {
-        const double seconds =
-            result->compute * n_ranks / ranks + (ranks > 1 ? result->communication + result->waiting : 0);
+        const double seconds = compute * n_ranks / ranks + (ranks > 1 ? rest : 0);
         if (seconds < 0.9 * result->better_seconds) {
             result->better_seconds = seconds;
             result->better_ranks = ranks;
@@ -73,19 +78,51 @@ static void find_better(ls_train_times *result, int n_ranks)
 
 ls_status ls_times_gather(ls_session *session, const ls_times *times, ls_train_times *result)
 {
+    enum { PARTS = 4 };
     /* The samples say in which proportion, the whole how much. */
     const double sampled = times->compute + times->reduce + times->wait;
     const double scale = sampled > 0 ? times->all / sampled : 0;
     /* A lone rank reduces nothing: what was measured there is the clock. */
     const double reduce = session->size > 1 ? times->reduce : 0;
-    double own[4] = {scale * (times->compute + times->reduce - reduce), scale * reduce, scale * times->wait,
-                     times->io},
-           sums[4];
-    LS_TRY(ls_mpi_check(MPI_Allreduce(own, sums, 4, MPI_DOUBLE, MPI_SUM, session->comm), "MPI_Allreduce"));
-    *result = (ls_train_times){.compute = sums[0] / session->size,
-                               .communication = sums[1] / session->size,
-                               .waiting = sums[2] / session->size,
-                               .io = sums[3] / session->size};
-    find_better(result, session->size);
+    const double own[PARTS] = {scale * (times->compute + times->reduce - reduce), scale * reduce,
+                               scale * times->wait, times->io};
+    ls_time_spread *const parts[PARTS] = {&result->compute, &result->communication, &result->waiting,
+                                          &result->io};
+    double sums[PARTS], least[PARTS], most[PARTS];
+    LS_TRY(
+        ls_mpi_check(MPI_Allreduce(own, sums, PARTS, MPI_DOUBLE, MPI_SUM, session->comm), "MPI_Allreduce"));
+    LS_TRY(
+        ls_mpi_check(MPI_Allreduce(own, least, PARTS, MPI_DOUBLE, MPI_MIN, session->comm), "MPI_Allreduce"));
+    LS_TRY(
+        ls_mpi_check(MPI_Allreduce(own, most, PARTS, MPI_DOUBLE, MPI_MAX, session->comm), "MPI_Allreduce"));
+    for (int i = 0; i < PARTS; i++) *parts[i] = (ls_time_spread){least[i], sums[i] / session->size, most[i]};
+    result->n_ranks = session->size;
+    result->steps = times->all;
+    find_better(result);
     return LS_OK;
+}
+
+static json_t *spread_json(const ls_time_spread *spread)
+{
+    return json_pack("{s:f, s:f, s:f}", "min", spread->min, "mean", spread->mean, "max", spread->max);
+}
+
+static ls_status write_json(const ls_train_times *times, const char *path)
+{
+    char *text;
+    json_t *root = json_pack(
+        "{s:i, s:I, s:I, s:I, s:f, s:f, s:o, s:o, s:o, s:o}", "ranks", times->n_ranks, "shards",
+        (json_int_t)times->n_shards, "message_bytes", (json_int_t)times->message_bytes, "steps",
+        (json_int_t)times->n_steps, "seconds", times->seconds, "seconds_of_steps", times->steps, "compute",
+        spread_json(&times->compute), "communication", spread_json(&times->communication), "waiting",
+        spread_json(&times->waiting), "io", spread_json(&times->io));
+    LS_TRY(ls_json_text(root, JSON_INDENT(2), "times of the training", &text));
+    const ls_status status = ls_output_file_put(path, text, strlen(text));
+    ls_free(text);
+    return status;
+}
+
+ls_status ls_train_times_write_json(ls_session *session, const ls_train_times *times, const char *path)
+{
+    return ls_session_agree(session, session->rank == 0 ? write_json(times, path) : LS_OK);
 }

@@ -24,7 +24,7 @@ void ls_times_computed(ls_times *times);
 void ls_times_reduced(ls_times *times);
 void ls_times_step_ends(ls_times *times);
 
-/* Means over the ranks, and on rank 0 what fewer ranks would take. Collective. LS_E_MPI. */
+/* Fills what is known of the ranks' times: not what the training itself knows. Collective. LS_E_MPI. */
 ls_status ls_times_gather(ls_session *session, const ls_times *times, ls_train_times *result);
 
 #endif

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <xxhash.h>
 
 #include "base/memory.h"
 #include "base/place.h"
@@ -18,86 +17,17 @@
 #include "train/compare.h"
 #include "train/history.h"
 #include "train/optimizer.h"
+#include "train/options.h"
 #include "train/record.h"
 #include "train/times.h"
 #include "train/verify.h"
 
-enum {
-    MAX_DEFAULT_SHARDS = 64,
-    SHARD_SAMPLES = 64,     /* shorter shards cost a GEMM too much */
-    MIN_DEFAULT_SHARDS = 8, /* so many ranks can always share a batch of that many samples */
-    EXACT_FLOAT32 = 1 << 24,
-    PATH_SIZE = 4096
-};
+enum { PATH_SIZE = 4096 };
 
 static const double PROGRESS_SECONDS = 0.1;
 static const double CLOCK_SECONDS =
     1e-3;                        /* between looks at the clock, about: a look takes a tenth of a small step */
 enum { MAX_CLOCK_STRIDE = 256 }; /* steps without a look, should they become slow all at once */
-
-void ls_train_defaults(ls_train_options *options)
-{
-    *options = (ls_train_options){.epochs = 1,
-                                  .batch_size = 32,
-                                  .learning_rate = 0.01,
-                                  .shuffle = true,
-                                  .reduction = LS_REDUCTION_TREE,
-                                  .checkpoint_every_epochs = 1,
-                                  .checkpoint_keep = 2};
-}
-
-int64_t ls_train_default_shards(int64_t batch_size)
-{
-    int64_t shards = 1;
-    while (shards < MAX_DEFAULT_SHARDS && batch_size / (2 * shards) >= SHARD_SAMPLES) shards *= 2;
-    while (shards < MIN_DEFAULT_SHARDS && 2 * shards <= batch_size) shards *= 2;
-    return shards;
-}
-
-static ls_status check_options(const ls_session *session, const ls_model *model, const ls_dataset *dataset,
-                               const ls_train_options *options, int64_t n_shards)
-{
-    const int64_t n_samples = ls_dataset_n_samples(dataset);
-    const int n_ranks = ls_session_size(session);
-    if (options->epochs < 1)
-        return ls_fail(LS_E_USAGE, "epochs is %lld: it must be at least 1", (long long)options->epochs);
-    if (options->batch_size < 1)
-        return ls_fail(LS_E_USAGE, "batch_size is %lld: it must be at least 1",
-                       (long long)options->batch_size);
-    if (!isfinite(options->learning_rate) || options->learning_rate <= 0)
-        return ls_fail(LS_E_USAGE, "learning_rate is %g: it must be a positive number",
-                       options->learning_rate);
-    if (n_shards < 1 || (n_shards & (n_shards - 1)))
-        return ls_fail(LS_E_USAGE, "shards is %lld: it must be a power of two", (long long)n_shards);
-    if (options->checkpoint_keep < 1)
-        return ls_fail(LS_E_USAGE, "checkpoint_keep is %lld: it must be at least 1",
-                       (long long)options->checkpoint_keep);
-    if (options->resume && !options->checkpoint_dir)
-        return ls_fail(LS_E_USAGE, "resume needs checkpoint_dir, the directory to resume from");
-    if (options->reduction == LS_REDUCTION_MPI && model->dtype == LS_FLOAT32 &&
-        options->batch_size >= EXACT_FLOAT32)
-        return ls_fail(
-            LS_E_USAGE,
-            "batch_size is %lld: with the mpi reduction and float32, counts are exact below %d only",
-            (long long)options->batch_size, EXACT_FLOAT32);
-    LS_TRY(ls_engine_check_features(model, dataset));
-    if (n_ranks > n_samples)
-        return ls_fail(LS_E_USAGE, "%s: has %lld rows, fewer than the %d ranks: start at most %lld ranks",
-                       ls_dataset_x_name(dataset), (long long)n_samples, n_ranks, (long long)n_samples);
-    if (n_ranks > options->batch_size)
-        return ls_fail(
-            LS_E_USAGE,
-            "batch_size is %lld, fewer samples than the %d ranks: start at most %lld ranks or use a larger "
-            "batch_size",
-            (long long)options->batch_size, n_ranks, (long long)options->batch_size);
-    if (n_ranks > n_shards)
-        return ls_fail(
-            LS_E_USAGE,
-            "a batch of %lld samples is cut into %lld shards, fewer than the %d ranks: start at most %lld "
-            "ranks or set shards to a larger power of two (which changes the rounding of the result)",
-            (long long)options->batch_size, (long long)n_shards, n_ranks, (long long)n_shards);
-    return LS_OK;
-}
 
 /* Everything that one run needs, so that it is freed in one place. */
 typedef struct run {
@@ -120,6 +50,8 @@ typedef struct run {
     double clock;              /* at the last look, on rank 0 */
     int64_t clock_stride, steps_to_look;
     ls_times times;
+    double begin;             /* of the whole run */
+    int64_t first_iterations; /* steps that the run did not do itself */
     int64_t saved_iterations; /* steps that the newest checkpoint has, -1 for none */
 } run;
 
@@ -159,26 +91,12 @@ static int64_t iterations(const run *r)
     return r->position.epoch * r->order.n_batches + r->position.step;
 }
 
-/* The settings that decide the bits of the result, by the names that the user knows; what explains a
- * difference in another one comes before it. */
 static ls_status make_settings(run *r, ls_dataset *dataset)
 {
-    char data[LS_DATASET_DIGEST_SIZE], weights[17], arithmetic[64];
-    const ls_model *model = r->model;
+    char data[LS_DATASET_DIGEST_SIZE];
     LS_TRY(ls_dataset_digest(r->session, dataset, data));
-    snprintf(weights, sizeof weights, "%016llx",
-             (unsigned long long)XXH3_64bits(model->parameters,
-                                             (size_t)model->n_parameters * ls_dtype_size(model->dtype)));
-    r->engine->kind->arithmetic(arithmetic, sizeof arithmetic);
-    r->settings = json_pack(
-        "{s:I, s:I, s:s, s:I, s:f, s:I, s:b, s:I, s:s, s:s, s:s, s:s}", "n_samples",
-        (json_int_t)r->order.n_samples, "n_features", (json_int_t)model->n_features, "training data", data,
-        "batch_size", (json_int_t)r->order.batch_size, "learning_rate", r->options->learning_rate, "seed",
-        (json_int_t)r->options->seed, "shuffle", (int)r->options->shuffle, "shards", (json_int_t)r->n_shards,
-        "initial weights", weights, "engine", r->engine->kind->name, "reduction",
-        r->options->reduction == LS_REDUCTION_TREE ? "tree" : "mpi", "arithmetic", arithmetic);
-    return ls_session_agree(r->session,
-                            r->settings ? LS_OK : ls_fail(LS_E_MEMORY, "settings of the run: no memory"));
+    return ls_session_agree(
+        r->session, ls_record_settings(&r->order, r->model, r->options, data, r->engine->kind, &r->settings));
 }
 
 /* Whether a run of these settings can have come to this position: its counts are those of its steps. */
@@ -439,6 +357,10 @@ static ls_status tell_times(const run *r)
 {
     ls_train_times times;
     LS_TRY(ls_times_gather(r->session, &r->times, &times));
+    times.n_shards = r->n_shards;
+    times.message_bytes = r->engine->layout.size;
+    times.n_steps = iterations(r) - r->first_iterations;
+    times.seconds = ls_now() - r->begin;
     if (ls_session_rank(r->session) == 0 && r->observer && r->observer->end)
         r->observer->end(r->observer->context, &times);
     return LS_OK;
@@ -447,6 +369,7 @@ static ls_status tell_times(const run *r)
 static ls_status train(run *r, ls_dataset *dataset)
 {
     LS_TRY(prepare(r, dataset));
+    r->first_iterations = iterations(r);
     tell_setup(r);
     while (r->position.epoch < r->options->epochs) LS_TRY(train_epoch(r));
     if (r->options->checkpoint_dir && r->saved_iterations != iterations(r)) LS_TRY(write_checkpoint(r));
@@ -463,11 +386,11 @@ ls_status ls_train(ls_session *session, ls_model *model, ls_dataset *dataset, co
              .observer = observer,
              .history = history,
              .lock = -1,
-             .n_shards =
-                 options->n_shards ? options->n_shards : ls_train_default_shards(options->batch_size)};
+             .begin = ls_now(),
+             .n_shards = ls_train_shards(options)};
     ls_history_clear(history);
     LS_TRY(ls_train_compare(session, model, options, ls_engine_choose(options->engine, model), observer));
-    LS_TRY(check_options(session, model, dataset, options, r.n_shards));
+    LS_TRY(ls_train_check_options(model, dataset, options, ls_session_size(session)));
     const ls_status status = train(&r, dataset);
     ls_checkpoint_release(r.lock);
     json_decref(r.settings);

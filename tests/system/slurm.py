@@ -281,6 +281,8 @@ class Together:
         self.missing = Job(site, "train", "missing", *TWO, DATA="missing.h5")
         self.sweep = Job(site, "sweep", "sweep", "--array=0-3", ARCHITECTURES="2 3,2", SEEDS="1 2", TRAINING="--epochs 2")
         self.beyond = Job(site, "sweep", "beyond", "--array=4", ARCHITECTURES="2 3,2", SEEDS="1 2")
+        self.scaling = Job(site, "scaling", "scaling", *TWO, "--oversubscribe", RANKS="1 2", SCALING="strong", NETWORKS="3",
+                           SAMPLES="2000", BATCHES="64 128", EPOCHS="2", REPETITIONS="1", TRAINING="--shuffle none")
         self.notebooks = [Job(site, "notebook", f"notebook-{n}", f"--ntasks={n}") for n in (1, 2)]
 
     def check_plain(self):
@@ -367,6 +369,18 @@ class Together:
         check(self.beyond.wait_end()["ExitCode"] == "2:0" and
               "submit with --array=0-3" in site.read(f"sweep-{self.beyond.id}_4.log"), "a task too many:", self.beyond.about())
 
+    def check_scaling(self):
+        job = self.scaling
+        job.check_ended("COMPLETED", 0)
+        rows = list(csv.DictReader(self.site.read(f"{job.run}/points-{job.id}.csv").splitlines()))
+        check(sorted((int(row["batch_size"]), int(row["ranks"]), int(row["nodes"]), row["oversubscribed"]) for row in rows) ==
+              [(batch, n, n, "0") for batch in (64, 128) for n in (1, 2)], "points of the study:", rows, job.about())
+        for batch in ("64", "128"):
+            check(len({row["digest"] for row in rows if row["batch_size"] == batch}) == 1, "not one model:", rows)
+        check(self.site.read(job.run + "/report.md").count("on 1, 2 ranks trained the same model, bit for bit") == 2 and
+              os.path.exists(self.site.path(job.run + "/strong-3-n2000-b64.png")), "report of the study:", job.about())
+        check("up to 2 ranks on n[1-2], started by srun" in job.log(), "not by srun:", job.about())
+
     def check_limit(self):
         self.limit.check_resumed()
         self.limit.check_saved()
@@ -428,6 +442,7 @@ def main():
                             ("scancel, and going on in another job", Together.check_cancelled),
                             ("notebook.sbatch on 1 and 2 ranks", Together.check_notebooks),
                             ("sweep.sbatch and its table", Together.check_sweep),
+                            ("scaling.sbatch", Together.check_scaling),
                             ("time limit, signal, checkpoint, requeue", Together.check_limit),
                             ("a job that always fails gives up", Together.check_broken)):
             with group(title):

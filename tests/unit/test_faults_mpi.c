@@ -178,6 +178,12 @@ static ls_status write_csv(void)
     return ls_history_write_csv(session, &history, path_of("work/out.h5"));
 }
 
+static ls_status write_times(void)
+{
+    const ls_train_times times = {.n_ranks = 1, .seconds = 1};
+    return ls_train_times_write_json(session, &times, path_of("work/out.h5"));
+}
+
 static ls_status probe(void)
 {
     return ls_session_check_output(session, path_of("work/out.h5"));
@@ -218,6 +224,7 @@ static operation operations[] = {
     {"check output", probe},
     {"open session", open_session},
     {"generate by philox", generate_by_philox},
+    {"times", write_times},
 };
 enum { N_OPERATIONS = sizeof operations / sizeof operations[0] };
 

@@ -1,0 +1,175 @@
+#include "training.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "source.h"
+
+/* With --init the layers come from the file; what the options say of them must be true of it. */
+static ls_status check_init(const cli_training *wanted, ls_activation activation, const ls_model *model)
+{
+    char layers[256] = "";
+    size_t used = 0;
+    bool same = !wanted->hidden.given || wanted->hidden.n == model->n_layers - 1;
+    for (int64_t i = 0; i < model->n_layers - 1; i++) {
+        const ls_layer *layer = &model->layers[i];
+        if (wanted->hidden.given && i < wanted->hidden.n && wanted->hidden.values[i] != layer->units)
+            same = false;
+        if (wanted->activation_given && activation != layer->activation) same = false;
+        if (used < sizeof layers)
+            used += (size_t)snprintf(layers + used, sizeof layers - used, " %lld %s", (long long)layer->units,
+                                     ls_activation_name(layer->activation));
+    }
+    if (same) return LS_OK;
+    return ls_fail(LS_E_USAGE,
+                   "%s: its hidden layers are%s: leave --hidden and --activation out, or say the same",
+                   wanted->init, layers[0] ? layers : " none");
+}
+
+/* Builds the model of the options, or loads that of --init. */
+static ls_status make_model(ls_session *session, const cli_training *wanted, int64_t n_features,
+                            ls_model **model)
+{
+    ls_activation activation;
+    ls_status status = ls_activation_parse(wanted->activation, &activation);
+    if (status != LS_OK) return status;
+    if (!wanted->init) {
+        status = ls_model_create((ls_dtype)wanted->dtype, n_features, wanted->hidden.values, wanted->hidden.n,
+                                 activation, model);
+        if (status == LS_OK) ls_model_init_glorot_uniform(*model, (uint64_t)wanted->seed);
+        return ls_session_agree(session, status);
+    }
+    status = ls_model_load(session, wanted->init, model, NULL);
+    if (status == LS_OK) status = check_init(wanted, activation, *model);
+    if (status == LS_OK && wanted->dtype_given) status = ls_model_convert(*model, (ls_dtype)wanted->dtype);
+    return ls_session_agree(session, status);
+}
+
+/* "1000steps", "1epochs" or "60s": exactly one of the three periods is set. */
+static bool parse_period(const char *text, ls_train_options *train)
+{
+    char *unit;
+    const double number = strtod(text, &unit);
+    const bool whole = number >= 1 && number < 0x1p63 && number == (double)(int64_t)number;
+    train->checkpoint_every_steps = train->checkpoint_every_epochs = 0;
+    train->checkpoint_every_seconds = 0;
+    if ((!strcmp(unit, "steps") || !strcmp(unit, "step")) && whole) {
+        train->checkpoint_every_steps = (int64_t)number;
+    } else if ((!strcmp(unit, "epochs") || !strcmp(unit, "epoch")) && whole) {
+        train->checkpoint_every_epochs = (int64_t)number;
+    } else if (!strcmp(unit, "s") && number > 0 && number <= 1e9) {
+        train->checkpoint_every_seconds = number;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* The table: the one list of what a training takes. */
+static void list_options(cli_training *t, const cli_option *more)
+{
+    static const char *const dtypes[] = {"float32", "float64", NULL};
+    static const char *const shuffles[] = {"none", "epoch", NULL};
+    static const char *const engines[] = {"auto", "simd", "blas", "reference", NULL};
+    static const char *const reductions[] = {"tree", "mpi", NULL};
+    static const char *const progresses[] = {"auto", "bar", "lines", NULL};
+    const cli_option options[] = {
+        {"output", 'o', CLI_TEXT, &t->train.output, "FILE", "model file to write, in Keras' HDF5 format"},
+        {"hidden", 0, CLI_INTS, &t->hidden, "U,U,...", "units of the hidden layers; \"\" for none",
+         .shown_default = "none, logistic regression"},
+        {"activation", 0, CLI_TEXT, &t->activation, "NAME",
+         "of the hidden layers: tanh, relu, sigmoid or linear", .given = &t->activation_given},
+        {"epochs", 0, CLI_INT, &t->train.epochs, "N", "passes over the training data", .minimum = 1,
+         .maximum = INT64_MAX},
+        {"batch-size", 0, CLI_INT, &t->train.batch_size, "B", "samples of a step, over all ranks",
+         .minimum = 1, .maximum = INT64_MAX},
+        {"learning-rate", 0, CLI_DOUBLE, &t->train.learning_rate, "R", "of plain SGD"},
+        {"seed", 0, CLI_INT, &t->seed, "SEED", "seed of the initial weights and of the order of the rows",
+         .maximum = INT64_MAX},
+        {"shuffle", 0, CLI_CHOICE, &t->shuffle, "epoch|none",
+         "new order of the rows every epoch, or the file's order", .choices = shuffles},
+        {"init", 0, CLI_TEXT, &t->init, "MODEL", "start from this model file, ours or Keras'"},
+        {"dtype", 0, CLI_CHOICE, &t->dtype, "float32|float64",
+         "type of parameters and arithmetic, Keras' floatx", .shown_default = "float32, or that of --init",
+         .choices = dtypes, .given = &t->dtype_given},
+        {"history", 0, CLI_TEXT, &t->history_path, "FILE",
+         "write the measures of each epoch as CSV, like CSVLogger"},
+        {"times", 0, CLI_TEXT, &t->times_path, "FILE",
+         "write as JSON where the time went: least, mean and most of the ranks"},
+        {"shards", 0, CLI_INT, &t->train.n_shards, "S", "parts of a batch, a power of two", .minimum = 1,
+         .maximum = INT64_MAX, .shown_default = "from the batch size"},
+        {"checkpoint-dir", 0, CLI_TEXT, &t->train.checkpoint_dir, "DIR",
+         "write checkpoints into this directory"},
+        {"checkpoint-every", 0, CLI_TEXT, &t->checkpoint_every, "N steps|epochs|s",
+         "how often, as 1000steps, 1epochs or 60s; another one at the end"},
+        {"keep", 0, CLI_INT, &t->train.checkpoint_keep, "K", "newest checkpoints that stay", .minimum = 1,
+         .maximum = INT64_MAX},
+        {"resume", 0, CLI_FLAG, &t->train.resume, "",
+         "go on from the newest complete checkpoint of --checkpoint-dir, or start anew if there is none"},
+        {"allow-other-cpu", 0, CLI_FLAG, &t->train.allow_other_cpu, "",
+         "resume, or mix ranks, although their processors compute in other last bits"},
+        {"verify-every", 0, CLI_INT, &t->train.verify_every, "K",
+         "compare the weights of all ranks every K steps; 0 for never", .minimum = 0, .maximum = INT64_MAX},
+        {"stall-timeout", 0, CLI_DOUBLE, &t->stall_timeout, "SECONDS",
+         "end the job and say who is stuck when nothing moves for so long; 0 for never"},
+        {"engine", 0, CLI_CHOICE, &t->engine, "auto|simd|blas|reference",
+         "what computes; auto is simd, whose bits are the same on every processor", .choices = engines},
+        {"reduction", 0, CLI_CHOICE, &t->reduction, "tree|mpi",
+         "how sums cross ranks: the fixed tree, or MPI_Allreduce, whose bits depend on the number of ranks",
+         .choices = reductions},
+        {"verbose", 0, CLI_INT, &t->verbose, "0|1|2", "0 silent, 1 progress bar, 2 one line per epoch",
+         .maximum = 2},
+        {"progress", 0, CLI_CHOICE, &t->progress, "auto|bar|lines",
+         "with --verbose 1: a bar on a terminal and lines elsewhere, or always one of them",
+         .choices = progresses},
+        CLI_SOURCE_OPTIONS(&t->x, &t->y)};
+    enum { N = sizeof options / sizeof options[0] };
+    memcpy(t->options, options, sizeof options);
+    int n = N;
+    for (; more && more->kind != CLI_END && n < CLI_TRAINING_OPTIONS - 1; more++) t->options[n++] = *more;
+    t->options[n] = (cli_option){.kind = CLI_END};
+}
+
+int cli_training_parse(const cli_command *command, const cli_option *more, int argc, char **argv,
+                       cli_training *t, const char *positionals[CLI_MAX_POSITIONALS])
+{
+    enum { NONE, EPOCH };
+    *t = (cli_training){.activation = "tanh",
+                        .shuffle = EPOCH,
+                        .engine = LS_ENGINE_AUTO,
+                        .reduction = LS_REDUCTION_TREE,
+                        .checkpoint_every = "1epochs",
+                        .verbose = 1};
+    ls_train_defaults(&t->train);
+    list_options(t, more);
+    const int parsed = cli_parse(command, t->options, argc, argv, positionals);
+    if (parsed >= 0) return parsed;
+    int refused = -1;
+    if (!parse_period(t->checkpoint_every, &t->train)) {
+        refused = cli_usage_error(command,
+                                  "--checkpoint-every: '%s' is not a period like 1000steps, 1epochs or 60s",
+                                  t->checkpoint_every);
+    } else if (t->train.resume && !t->train.checkpoint_dir) {
+        refused = cli_usage_error(command, "--resume needs --checkpoint-dir, the directory to resume from");
+    }
+    if (refused >= 0) cli_training_free(t);
+    t->train.engine = (ls_engine_choice)t->engine;
+    t->train.reduction = (ls_reduction)t->reduction;
+    t->train.shuffle = t->shuffle == EPOCH;
+    t->train.seed = (uint64_t)t->seed;
+    return refused;
+}
+
+ls_status cli_training_open(ls_session *session, const cli_training *training, const char *data,
+                            ls_dataset **dataset, ls_model **model)
+{
+    const char *x = training->x, *y = training->y;
+    const ls_dataset_source source = {.file = data, .set = x ? NULL : "train", .x = x, .y = y};
+    const ls_status status = ls_dataset_open(session, &source, dataset);
+    return status == LS_OK ? make_model(session, training, ls_dataset_n_features(*dataset), model) : status;
+}
+
+void cli_training_free(cli_training *training)
+{
+    cli_ints_free(&training->hidden);
+}

@@ -1,0 +1,40 @@
+/* The options of a training, for every subcommand that takes them, and the data and model that they name. */
+#ifndef LS_CLI_TRAINING_H
+#define LS_CLI_TRAINING_H
+
+#include "options.h"
+
+enum { CLI_TRAINING_OPTIONS = 48 };
+enum { CLI_PROGRESS_CHOICE_AUTO, CLI_PROGRESS_CHOICE_BAR, CLI_PROGRESS_CHOICE_LINES };
+
+/* Not to be copied: the table points into it. */
+typedef struct cli_training {
+    cli_option options[CLI_TRAINING_OPTIONS];
+    ls_train_options train;
+    cli_ints hidden;
+    const char *activation;
+    bool activation_given;
+    int dtype;
+    bool dtype_given;
+    const char *init;
+    int64_t seed;
+    int shuffle, engine, reduction;
+    const char *x, *y, *history_path, *times_path, *checkpoint_every;
+    double stall_timeout;
+    int64_t verbose;
+    int progress;
+} cli_training;
+
+/* Parses the command line by these options and those of `more` (ended by CLI_END, or NULL). Returns as
+ * cli_parse does. After -1 the caller frees the training. */
+int cli_training_parse(const cli_command *command, const cli_option *more, int argc, char **argv,
+                       cli_training *training, const char *positionals[CLI_MAX_POSITIONALS]);
+
+/* Opens the data, and builds the model of the options or loads that of --init. Collective. The caller closes
+ * and frees both, also after a failure; they must be NULL before. */
+ls_status cli_training_open(ls_session *session, const cli_training *training, const char *data,
+                            ls_dataset **dataset, ls_model **model);
+
+void cli_training_free(cli_training *training);
+
+#endif

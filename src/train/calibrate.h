@@ -1,0 +1,25 @@
+/* How long parts of a step take on this machine, found by doing them for a fraction of a second with the real
+ * engine and the real exchange. */
+#ifndef LS_TRAIN_CALIBRATE_H
+#define LS_TRAIN_CALIBRATE_H
+
+#include "lockstep/train.h"
+
+typedef struct ls_calibration {
+    double seconds;       /* of a step, mean */
+    int64_t engine_bytes; /* memory of the engine */
+    int64_t packed_bytes; /* of the rank's rows of a batch as the engine reads them */
+} ls_calibration;
+
+/* What a rank does by itself in a step of this training if `share` of n_ranks ranks is its own: laying out
+ * the rows of its shards, their gradients, the update. The rows are synthetic, as many of n_samples as fit a
+ * few megabytes. Local. LS_E_MEMORY. */
+ls_status ls_calibrate_compute(const ls_model *model, const ls_train_options *options, int64_t n_samples,
+                               int n_ranks, int share, ls_calibration *result);
+
+/* Mean seconds of adding the sums of all ranks of the session once. Collective; arguments must agree.
+ * LS_E_MEMORY, LS_E_MPI. */
+ls_status ls_calibrate_exchange(ls_session *session, const ls_model *model, const ls_train_options *options,
+                                double *seconds);
+
+#endif

@@ -10,7 +10,10 @@
 #include "train/times.h"
 
 static const double SECONDS = 0.15; /* of each measurement, at least */
-enum { ROWS_BYTES = 32 << 20 };     /* synthetic rows: more than the nearer caches hold */
+enum {
+    ROWS_BYTES = 32 << 20, /* synthetic rows: more than the nearer caches hold */
+    LINE = 64              /* of a cache */
+};
 
 /* One rank's share of a few batches. */
 typedef struct workbench {
@@ -26,9 +29,9 @@ typedef struct workbench {
     int64_t *rows;        /* of a batch, their numbers */
     void *x, *y;
     size_t packed_begin[LS_MAX_SUBTREES], packed_size; /* of a batch */
-    char *packed;   /* a batch, or all of them where their rows stay the same */
-    char *messages; /* one per subtree */
-    int64_t step;
+    char *packed;     /* a batch, or all of them where their rows stay the same */
+    char *messages;   /* one per subtree */
+    int64_t epoch, k; /* of the next batch */
 } workbench;
 
 static void clear(workbench *bench)
@@ -78,8 +81,8 @@ static void pack(workbench *bench, int64_t k, char *to)
 {
     int64_t *rows = bench->rows, *shard_rows = bench->shard_rows;
     for (int64_t i = 0; i < bench->n_shards; i++) {
-        ls_walk_rows(&bench->walks[i], bench->step / bench->order.n_batches, k * shard_rows[i], shard_rows[i],
-                     bench->shard_begin[i], rows);
+        ls_walk_rows(&bench->walks[i], bench->epoch, k * shard_rows[i], shard_rows[i], bench->shard_begin[i],
+                     rows);
         rows += shard_rows[i];
     }
     rows = bench->rows;
@@ -153,17 +156,19 @@ static ls_status prepare(workbench *bench, const ls_model *model, const ls_train
 
 static void step(workbench *bench, const ls_train_options *options)
 {
-    const int64_t k = bench->step % bench->order.n_batches;
-    const char *packed = bench->packed + (options->shuffle ? 0 : (size_t)k * bench->packed_size);
+    const char *packed = bench->packed + (options->shuffle ? 0 : (size_t)bench->k * bench->packed_size);
     const size_t size = bench->engine->layout.size;
-    if (options->shuffle) pack(bench, k, bench->packed);
+    if (options->shuffle) pack(bench, bench->k, bench->packed);
     for (int i = 0; i < bench->n_subtrees; i++)
         bench->engine->kind->gradient(bench->engine, packed + bench->packed_begin[i],
                                       bench->shard_rows + (bench->subtrees[i].first - bench->first_shard),
                                       bench->subtrees[i].count, bench->messages + (size_t)i * size);
     /* Without learning from rows that mean nothing. */
     ls_sgd_step(&bench->model, bench->messages, bench->order.batch_size, 0);
-    bench->step++;
+    if (++bench->k == bench->order.n_batches) {
+        bench->k = 0;
+        bench->epoch++;
+    }
 }
 
 ls_status ls_calibrate_compute(const ls_model *model, const ls_train_options *options, int64_t n_samples,
@@ -186,14 +191,24 @@ ls_status ls_calibrate_compute(const ls_model *model, const ls_train_options *op
     return status;
 }
 
-static ls_status reduce_for_a_while(ls_session *session, ls_tree *tree, double *seconds)
+/* One reduction of messages that have just been written: the others fetch every line of them. */
+static ls_status reduce(ls_tree *tree, size_t size)
 {
     void *sum;
+    for (int i = 0; i < ls_tree_n_subtrees(tree); i++) {
+        volatile char *message = ls_tree_message(tree, i);
+        for (size_t at = 0; at < size; at += LINE) message[at] = 0;
+    }
+    return ls_tree_reduce(tree, &sum);
+}
+
+static ls_status reduce_for_a_while(ls_session *session, ls_tree *tree, size_t size, double *seconds)
+{
     int64_t n = 0;
-    LS_TRY(ls_tree_reduce(tree, &sum));
+    LS_TRY(reduce(tree, size));
     const double begin = ls_now();
     for (int64_t more = 1; more > 0;) {
-        for (int64_t i = 0; i < more; i++) LS_TRY(ls_tree_reduce(tree, &sum));
+        for (int64_t i = 0; i < more; i++) LS_TRY(reduce(tree, size));
         n += more;
         /* Rank 0's clock says for all when it is enough. */
         more = ls_now() - begin < SECONDS ? 2 * more : 0;
@@ -211,7 +226,7 @@ ls_status ls_calibrate_exchange(ls_session *session, const ls_model *model, cons
     ls_message_layout_init(&layout, model->dtype, model->n_parameters, LS_STEP_DOUBLES, LS_STEP_INTS);
     LS_TRY(ls_tree_create(session, &layout, ls_train_shards(options), options->reduction == LS_REDUCTION_MPI,
                           &tree));
-    const ls_status status = reduce_for_a_while(session, tree, seconds);
+    const ls_status status = reduce_for_a_while(session, tree, layout.size, seconds);
     ls_tree_destroy(tree);
     return ls_session_agree(session, status);
 }

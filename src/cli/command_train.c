@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "data_options.h"
 #include "progress.h"
 #include "source.h"
 #include "start.h"
@@ -174,6 +175,26 @@ static void print_results(const ls_history *history, const ls_metrics *finished,
     if (output) printf("model written to %s\n", output);
 }
 
+/* Rows from a file or made, and the options of either. Returns 0, or the exit code after an error that has
+ * been printed. */
+static int check_source(const cli_option *options, const char *file, const char *x, const char *y,
+                        bool generated, cli_data *made)
+{
+    const char *given = cli_data_given(made, options);
+    if (!generated && given)
+        return cli_usage_error(&cli_train, "--%s describes data to be made: it goes with --generate", given);
+    if (!generated && !file)
+        return cli_usage_error(&cli_train,
+                               "DATA is missing: name an HDF5 file, or make the data with --generate");
+    if (!generated) return 0;
+    if (file) return cli_usage_error(&cli_train, "'%s' and --generate: take the rows from one of them", file);
+    if (x || y)
+        return cli_usage_error(&cli_train, "--%s names an array of a file: it does not go with --generate",
+                               x ? "x" : "y");
+    const int refused = cli_data_complete(&cli_train, made);
+    return refused >= 0 ? refused : 0;
+}
+
 static int run(int argc, char **argv)
 {
     static const char *const dtypes[] = {"float32", "float64", NULL};
@@ -189,6 +210,9 @@ static int run(int argc, char **argv)
     int64_t verbose = 1;
     double stall_timeout = 0;
     int engine = LS_ENGINE_AUTO, reduction = LS_REDUCTION_TREE;
+    bool generated = false;
+    cli_data made;
+    cli_data_defaults(&made);
     const char *x = NULL, *y = NULL, *history_path = NULL, *checkpoint_every = "1epochs";
     const cli_option options[] = {
         {"output", 'o', CLI_TEXT, &train.output, "FILE", "model file to write, in Keras' HDF5 format"},
@@ -237,7 +261,18 @@ static int run(int argc, char **argv)
         {"progress", 0, CLI_CHOICE, &progress, "auto|bar|lines",
          "with --verbose 1: a bar on a terminal and lines elsewhere, or always one of them",
          .choices = progresses},
+        {"memory", 0, CLI_BYTES, &train.memory, "BYTES",
+         "of each rank for rows, as 64k, 256M, 2G: those that fit are kept, others are read again in every "
+         "epoch",
+         .shown_default = "256M"},
         CLI_SOURCE_OPTIONS(&x, &y),
+        {"generate", 0, CLI_FLAG, &generated, "",
+         "instead of DATA: make the rows whenever they are needed, as 'lockstep generate --rng philox' with "
+         "the options below writes them"},
+        CLI_DATA_OPTIONS(&made),
+        {"data-shuffle", 0, CLI_BOOL, &made.generate.data.shuffle, "true|false",
+         "shuffle the samples and the features, generate's --shuffle",
+         .given = &made.given[CLI_DATA_SHUFFLE]},
         {.kind = CLI_END}};
     const char *positionals[CLI_MAX_POSITIONALS];
     ls_interrupt_catch();
@@ -252,8 +287,10 @@ static int run(int argc, char **argv)
         refused =
             cli_usage_error(&cli_train, "--resume needs --checkpoint-dir, the directory to resume from");
     }
+    if (!refused) refused = check_source(options, positionals[0], x, y, generated, &made);
     if (refused) {
         cli_ints_free(&wanted.hidden);
+        cli_data_free(&made);
         return refused;
     }
     train.engine = (ls_engine_choice)engine;
@@ -272,7 +309,8 @@ static int run(int argc, char **argv)
     ls_status status = cli_start(&cli_train, options, positionals, &session);
     if (status == LS_OK) status = ls_session_watch(session, stall_timeout);
     if (status == LS_OK && history_path) status = ls_session_check_output(session, history_path);
-    if (status == LS_OK) {
+    if (status == LS_OK && generated) status = ls_dataset_open_generated(session, &made.generate, &dataset);
+    if (status == LS_OK && !generated) {
         const ls_dataset_source source = {.file = positionals[0], .set = x ? NULL : "train", .x = x, .y = y};
         status = ls_dataset_open(session, &source, &dataset);
     }
@@ -293,12 +331,14 @@ static int run(int argc, char **argv)
     ls_model_free(model);
     ls_dataset_close(dataset);
     cli_ints_free(&wanted.hidden);
+    cli_data_free(&made);
     return cli_finish(session, status);
 }
 
 const cli_command cli_train = {.name = "train",
-                               .positionals = "DATA",
+                               .positionals = "DATA|--generate",
                                .n_positionals = 1,
+                               .n_optional = 1,
                                .text = "train a network on the rows of /train",
                                .detail = detail,
                                .run = run};

@@ -119,7 +119,7 @@ typedef struct ls_train_times {
     ls_time_spread compute;       /* gradients, updates */
     ls_time_spread communication; /* adding the ranks' sums */
     ls_time_spread waiting;       /* for the sums of other ranks */
-    ls_time_spread io;            /* reading the data; writing checkpoints and the model */
+    ls_time_spread io;            /* reading or making the data; writing checkpoints and the model */
     int better_ranks;      /* a number of ranks with which the steps would be faster, or the present one */
     double better_seconds; /* what they would take with it, about */
 } ls_train_times;

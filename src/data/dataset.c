@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "data/dataset_array.h"
 #include "data/dataset_glance.h"
@@ -186,8 +187,8 @@ const char *ls_dataset_y_name(const ls_dataset *dataset)
     return dataset->generated ? generated_name : dataset->y_place.name;
 }
 
-ls_status ls_dataset_read_segments(ls_dataset *dataset, ls_dtype dtype, const ls_segment *segments,
-                                   int64_t n_segments, void *x, void *y)
+static ls_status read_segments(ls_dataset *dataset, ls_dtype dtype, const ls_segment *segments,
+                               int64_t n_segments, void *x, void *y)
 {
     if (dataset->generated)
         return ls_generated_rows_read(dataset->generated, dtype, segments, n_segments, x, y);
@@ -205,6 +206,17 @@ void ls_dataset_expect(const ls_dataset *dataset, const ls_segment *segments, in
         ls_dataset_array_expect(&dataset->x, segments[i].first_row, segments[i].n_rows);
         if (dataset->has_y) ls_dataset_array_expect(&dataset->y, segments[i].first_row, segments[i].n_rows);
     }
+}
+
+double ls_dataset_reading;
+
+ls_status ls_dataset_read_segments(ls_dataset *dataset, ls_dtype dtype, const ls_segment *segments,
+                                   int64_t n_segments, void *x, void *y)
+{
+    const double begin = ls_now();
+    const ls_status status = read_segments(dataset, dtype, segments, n_segments, x, y);
+    ls_dataset_reading += ls_now() - begin;
+    return status;
 }
 
 ls_status ls_dataset_read_rows(ls_dataset *dataset, ls_dtype dtype, int64_t first_row, int64_t n_rows,

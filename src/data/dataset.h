@@ -11,6 +11,7 @@
  * in one transfer of bounded size. NaN, Inf (also a value that overflows float32) and labels that are not 0
  * or 1 are LS_E_INPUT with the row (counted in the file), the column and the value. Local: ranks read what
  * they need. */
+extern double ls_dataset_reading; /* seconds that this process has spent in it */
 ls_status ls_dataset_read_segments(ls_dataset *dataset, ls_dtype dtype, const ls_segment *segments,
                                    int64_t n_segments, void *x, void *y);
 

@@ -388,6 +388,7 @@ static ls_status train(run *r, ls_dataset *dataset)
     LS_TRY(prepare(r, dataset));
     r->first_iterations = iterations(r);
     tell_setup(r);
+    ls_times_begin(&r->times);
     while (r->position.epoch < r->options->epochs) LS_TRY(train_epoch(r));
     if (r->options->checkpoint_dir && r->saved_iterations != iterations(r)) LS_TRY(write_checkpoint(r));
     if (r->options->output) LS_TRY(write_output(r));

@@ -44,6 +44,10 @@ class Series(NamedTuple):
         return "-".join(words + (["simulated"] if self.simulated else []))
 
 
+def count(n, word):
+    return f"{n} {word}{'' if n == 1 else 's'}"
+
+
 def layers(hidden):
     return f"[{hidden}]" if hidden else "no hidden layer"
 

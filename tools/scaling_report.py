@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt  # noqa: E402  (the backend is chosen first)
 from matplotlib.ticker import NullFormatter, ScalarFormatter  # noqa: E402
 
 import scaling_fit  # noqa: E402
-from scaling_points import PARTS, digest_errors, layers, make_series, refusals  # noqa: E402
+from scaling_points import PARTS, count, digest_errors, layers, make_series, refusals  # noqa: E402
 
 ENOUGH = 1.05  # times within 5 % count as equal
 MANY = 16  # times the ranks: logarithmic scales
@@ -27,10 +27,6 @@ def seconds_text(seconds):
         if seconds * factor >= 0.9995:
             return f"{seconds * factor:.3g} {unit}"
     return f"{seconds * 1e9:.3g} ns"
-
-
-def ranks_text(ranks):
-    return f"{ranks} rank{'' if ranks == 1 else 's'}"
 
 
 def is_crowded(level):
@@ -90,7 +86,7 @@ def spread_text(values, text):
 
 
 def say_refused(refused):
-    return [line for ranks, message in sorted(refused.items()) for line in (f"{ranks_text(ranks)}: refused: {message}.", "")]
+    return [line for ranks, message in sorted(refused.items()) for line in (f"{count(ranks, 'rank')}: refused: {message}.", "")]
 
 
 def describe(key, levels, refused, picture):
@@ -100,9 +96,9 @@ def describe(key, levels, refused, picture):
     options = f", options `{key.options}`" if key.options else ""
     n_shards = " to ".join(map(str, dict.fromkeys((shards[0], shards[-1]))))
     n_runs = max(len(level.runs) for level in levels)
-    lines += [f"{key.epochs} epochs of {run['steps'] // key.epochs} steps, {n_shards} shards, messages of "
-              f"{run['message_bytes']} bytes{options}. Medians of {n_runs} runs, in brackets the least and the most; parts of "
-              "the time are means over ranks and runs.", ""]
+    lines += [f"{count(key.epochs, 'epoch')} of {count(run['steps'] // key.epochs, 'step')}, {n_shards} shards, messages of "
+              f"{run['message_bytes']} bytes{options}. Medians of {count(n_runs, 'run')}, in brackets the least and the most; "
+              "parts of the time are means over ranks and runs.", ""]
     rows = []
     for level in levels:
         each = level.runs[0]["steps"]
@@ -125,13 +121,13 @@ def say_stop(key, levels, fit):
     else:
         ranks, more_tried = stops_helping(key, own)
         measured = ", ".join(str(level.ranks) for level in own)
-        text = (f"from {ranks_text(ranks)} on, more do not help (measured: {measured})" if more_tried else
+        text = (f"from {count(ranks, 'rank')} on, more do not help (measured: {measured})" if more_tried else
                 f"all ranks that were measured help (measured: {measured})")
     if fit and key.scaling == "strong" and key.hidden in fit.compute:
         most = levels[0].runs[0]["shards"]
         steps = {2 ** i: fit.step(sample_at(key, levels, 2 ** i)) for i in range(most.bit_length())}
         best = next(ranks for ranks, step in steps.items() if step <= ENOUGH * min(steps.values()))
-        text += f"; by the fit, {ranks_text(best)} of the powers of two up to the {most} shards would be enough"
+        text += f"; by the fit, {count(best, 'rank')} of the powers of two up to the {most} shards would be enough"
     return f"- {key.title()}: {text}."
 
 
@@ -294,7 +290,7 @@ def draw(key, levels, fit, path):
     draw_spread(speed, ranks, [ratios(key, base, level) for level in levels], color=COLOURS["compute"], label="measured")
     speed.plot(ranks, [n / base.ranks for n in ranks], color="black", ls="--", lw=1, label="ideal")
     what = ", rows a second" if key.scaling == "weak" else ""
-    speed.set_title(f"speed-up over {ranks_text(base.ranks)}{what}", fontsize=10)
+    speed.set_title(f"speed-up over {count(base.ranks, 'rank')}{what}", fontsize=10)
     draw_spread(efficiency, ranks, [[100 * value for value in efficiencies(key, base, level)] for level in levels],
                 color=COLOURS["compute"], label="measured")
     efficiency.axhline(100, color="black", ls="--", lw=1, label="ideal")

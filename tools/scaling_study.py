@@ -24,7 +24,7 @@ import shlex
 import subprocess
 import sys
 
-from scaling_points import PARTS, SPREAD, InputError, PointFile, identity, read_points
+from scaling_points import PARTS, SPREAD, InputError, PointFile, count, identity, read_points
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 EXIT_FAILED, EXIT_USAGE = 1, 2
@@ -109,7 +109,7 @@ class Study:
     def launch(self, ranks):
         nodes = self.nodes(ranks)
         words = [word.format(ranks=ranks, nodes=nodes) for word in shlex.split(self.arguments.launcher)]
-        if self.is_crowded(ranks) and words[0] == "mpirun":
+        if self.is_crowded(ranks) and words[:1] == ["mpirun"]:
             words.append("--oversubscribe")
         return words
 
@@ -171,15 +171,18 @@ class Study:
 
 def positive(text):
     """A whole number above 0, also as 1e6."""
-    number = float(text)
-    if number != int(number) or number < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
-    return int(number)
+    try:
+        number = int(text) if text.isdecimal() else float(text)
+        if number == int(number) and number >= 1:
+            return int(number)
+    except (ValueError, OverflowError):
+        pass
+    raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
 
 
 def units(text):
-    words = [word for word in text.split(",") if word]
-    return ",".join(str(positive(word)) for word in words)
+    """As --hidden of train: "64,32", "" for no hidden layer."""
+    return ",".join(str(positive(word)) for word in text.split(",")) if text else ""
 
 
 def parse_arguments():
@@ -219,7 +222,7 @@ def report(directory):
     errors = write_report(points, directory)
     for error in errors:
         print(f"scaling_study.py: ERROR: {error}", file=sys.stderr)
-    print(f"{os.path.join(directory, 'report.md')}: {len(points)} runs" +
+    print(f"{os.path.join(directory, 'report.md')}: {count(len(points), 'run')}" +
           ("" if errors else "; every strong series trained one and the same model"))
     return not errors
 
@@ -244,7 +247,7 @@ def main():
         print("scaling_study.py: stopped; the same command goes on", file=sys.stderr)
         return EXIT_FAILED
     if n_failed:
-        print(f"scaling_study.py: {n_failed} runs failed; the same command tries them again", file=sys.stderr)
+        print(f"scaling_study.py: {count(n_failed, 'run')} failed; the same command tries again", file=sys.stderr)
     return EXIT_FAILED if n_failed or not is_good else 0
 
 

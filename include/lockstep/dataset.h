@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "lockstep/generate.h"
 #include "lockstep/session.h"
 #include "lockstep/types.h"
 
@@ -33,6 +34,13 @@ typedef struct ls_dataset ls_dataset;
  * and some rows). The caller closes *dataset. */
 ls_status ls_dataset_open(ls_session *session, const ls_dataset_source *source, ls_dataset **dataset);
 
+/* The set that ls_generate with LS_RNG_PHILOX would write to /train, made row by row whenever it is read: the
+ * same values, in memory that does not depend on n_samples. rng, dtype, split_random_state and observer of
+ * the options are not used. Collective; options must agree. LS_E_USAGE for parameters that ls_generate
+ * refuses and for more than two classes, LS_E_DIFFER. The caller closes *dataset. */
+ls_status ls_dataset_open_generated(ls_session *session, const ls_generate_options *options,
+                                    ls_dataset **dataset);
+
 /* Frees it; NULL is allowed. Local. */
 void ls_dataset_close(ls_dataset *dataset);
 
@@ -47,7 +55,8 @@ bool ls_dataset_has_y(const ls_dataset *dataset);
 const char *ls_dataset_x_name(const ls_dataset *dataset);
 const char *ls_dataset_y_name(const ls_dataset *dataset);
 
-/* Bytes that the arrays take in their files, compressed if they are; 0 where HDF5 does not tell. Local. */
+/* Bytes that the arrays take in their files, compressed if they are; 0 for rows that are made, and where HDF5
+ * does not tell. Local. */
 int64_t ls_dataset_stored_bytes(const ls_dataset *dataset);
 
 /* scikit-learn's train_test_split of a user's own set into the file at output (/train/X /train/y /test/X

@@ -28,7 +28,7 @@ typedef struct ls_plan {
     int64_t n_steps;   /* of an epoch */
     int64_t n_all_steps;
     int64_t first_epoch_bytes;     /* that all ranks read of the file in the first epoch, */
-    int64_t epoch_bytes;           /* and in each later one */
+    int64_t epoch_bytes;           /* and, about, in each later one */
     int64_t checkpoint_bytes;      /* the first checkpoint's size, or the only model file's */
     int64_t last_checkpoint_bytes; /* at most, after the last epoch: the history grows */
     ls_plan_memory memory;         /* of the rank with the most rows */

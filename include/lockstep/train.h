@@ -26,6 +26,8 @@ typedef enum ls_engine_choice {
     LS_ENGINE_REFERENCE /* plain scalar C, to compare with */
 } ls_engine_choice;
 
+#define LS_TRAIN_MEMORY ((int64_t)256 << 20)
+
 typedef struct ls_train_options {
     int64_t epochs;       /* at least 1 */
     int64_t batch_size;   /* samples of one step over all ranks (Keras' meaning) */
@@ -35,6 +37,8 @@ typedef struct ls_train_options {
     int64_t n_shards;     /* power of two; 0 takes ls_train_default_shards */
     ls_engine_choice engine;
     ls_reduction reduction;
+    int64_t memory; /* bytes of each rank for rows: those that fit are kept after the first epoch, others are
+                       read again in each. Never changes a bit. A step takes what it needs in any case. */
     int64_t verify_every; /* steps between two comparisons of the weights over all ranks; 0 for none */
     const char
         *output; /* model file to write at the end, or NULL; it carries the record of the training, too */
@@ -115,7 +119,7 @@ typedef struct ls_train_times {
     ls_time_spread compute;       /* gradients, updates */
     ls_time_spread communication; /* adding the ranks' sums */
     ls_time_spread waiting;       /* for the sums of other ranks */
-    ls_time_spread io;            /* reading the data; writing checkpoints and the model */
+    ls_time_spread io;            /* reading or making the data; writing checkpoints and the model */
     int better_ranks;      /* a number of ranks with which the steps would be faster, or the present one */
     double better_seconds; /* what they would take with it, about */
 } ls_train_times;

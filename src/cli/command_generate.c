@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "commands.h"
+#include "data_options.h"
 #include "progress.h"
 #include "start.h"
 #include "terminal.h"
@@ -55,39 +56,18 @@ static int run(int argc, char **argv)
 {
     static const char *const dtypes[] = {"float32", "float64", NULL};
     static const char *const generators[] = {"mt19937", "philox", NULL};
-    ls_generate_options generate = {.dtype = LS_FLOAT64};
-    ls_make_classification *data = &generate.data;
-    ls_make_classification_defaults(data);
-    cli_doubles weights = {0}, shift = {0}, scale = {0};
-    int64_t random_state = 0, split_random_state = 0;
+    cli_data made;
+    cli_data_defaults(&made);
+    ls_generate_options *generate = &made.generate;
+    ls_make_classification *data = &generate->data;
+    int64_t split_random_state = 0;
     int dtype = LS_FLOAT64, rng = LS_RNG_MT19937;
     const char *output = NULL;
-    bool train_size_given = false, split_random_state_given = false;
+    bool split_random_state_given = false;
     const cli_option options[] = {
         {"output", 'o', CLI_TEXT, &output, "FILE", "HDF5 file to write (required)", .shown_default = ""},
-        {"n-samples", 0, CLI_INT, &data->n_samples, "M", "number of samples"},
-        {"n-features", 0, CLI_INT, &data->n_features, "N", "number of features"},
-        {"n-informative", 0, CLI_INT, &data->n_informative, "N", "informative features"},
-        {"n-redundant", 0, CLI_INT, &data->n_redundant, "N", "linear combinations of informative features"},
-        {"n-repeated", 0, CLI_INT, &data->n_repeated, "N",
-         "duplicates of informative and redundant features"},
-        {"n-classes", 0, CLI_INT, &data->n_classes, "N", "classes (train takes 2)"},
-        {"n-clusters-per-class", 0, CLI_INT, &data->n_clusters_per_class, "N", "clusters of each class"},
-        {"weights", 0, CLI_DOUBLES, &weights, "W,W,...", "share of each class",
-         .shown_default = "none, all equal"},
-        {"flip-y", 0, CLI_DOUBLE, &data->flip_y, "P", "share of samples whose class is drawn at random"},
-        {"class-sep", 0, CLI_DOUBLE, &data->class_sep, "D", "half the side of the hypercube"},
-        {"hypercube", 0, CLI_BOOL, &data->hypercube, "true|false",
-         "put the clusters on the vertices of a hypercube, not of a random polytope"},
-        {"shift", 0, CLI_DOUBLES, &shift, "D[,D...]", "added to the features; none draws it",
-         .shown_default = "0"},
-        {"scale", 0, CLI_DOUBLES, &scale, "D[,D...]", "multiplies the features; none draws it",
-         .shown_default = "1"},
+        CLI_DATA_OPTIONS(&made),
         {"shuffle", 0, CLI_BOOL, &data->shuffle, "true|false", "shuffle the samples and the features"},
-        {"random-state", 0, CLI_INT, &random_state, "SEED", "seed of the data", .maximum = UINT32_MAX},
-        {"train-size", 0, CLI_DOUBLE, &generate.train_size, "S",
-         "rows of /train: a share below 1 or a number of rows", .shown_default = "all",
-         .given = &train_size_given},
         {"split-random-state", 0, CLI_INT, &split_random_state, "SEED", "seed of the split (mt19937)",
          .maximum = UINT32_MAX, .given = &split_random_state_given},
         {"dtype", 0, CLI_CHOICE, &dtype, "float32|float64", "storage type of X", .choices = dtypes},
@@ -97,55 +77,38 @@ static int run(int argc, char **argv)
     const char *positionals[CLI_MAX_POSITIONALS];
     const int parsed = cli_parse(&cli_generate, options, argc, argv, positionals);
     if (parsed >= 0) return parsed;
-    int refused = 0;
+    int refused = -1;
     if (!output) {
         refused = cli_usage_error(&cli_generate, "-o FILE is missing: say where to write the data");
-    } else if (train_size_given && !(generate.train_size > 0)) {
-        refused = cli_usage_error(&cli_generate,
-                                  "--train-size: %g is neither a share between 0 and 1 nor a number of rows",
-                                  generate.train_size);
     } else if (split_random_state_given && rng == LS_RNG_PHILOX) {
         refused = cli_usage_error(&cli_generate, "--split-random-state goes with --rng mt19937: with philox "
                                                  "/train takes the first samples, leave it out");
+    } else {
+        refused = cli_data_complete(&cli_generate, &made);
     }
-    if (refused) {
-        cli_doubles_free(&weights);
-        cli_doubles_free(&shift);
-        cli_doubles_free(&scale);
+    if (refused >= 0) {
+        cli_data_free(&made);
         return refused;
     }
-    generate.dtype = (ls_dtype)dtype;
-    generate.rng = (ls_rng)rng;
-    data->random_state = (uint32_t)random_state;
-    generate.split_random_state = (uint32_t)split_random_state;
-    data->weights = weights.values;
-    data->n_weights = weights.n;
-    if (shift.given) {
-        data->shift = shift.values;
-        data->n_shift = shift.n;
-    }
-    if (scale.given) {
-        data->scale = scale.values;
-        data->n_scale = scale.n;
-    }
+    generate->dtype = (ls_dtype)dtype;
+    generate->rng = (ls_rng)rng;
+    generate->split_random_state = (uint32_t)split_random_state;
 
     ls_session *session = NULL;
     ls_status status = cli_start(&cli_generate, options, positionals, &session);
     view shown = {.begun = seconds_now()};
     const ls_generate_observer observer = {&shown, print_progress};
-    if (cli_is_terminal(stderr)) generate.observer = &observer;
-    if (status == LS_OK) status = ls_generate(session, &generate, output);
+    if (cli_is_terminal(stderr)) generate->observer = &observer;
+    if (status == LS_OK) status = ls_generate(session, generate, output);
     if (status == LS_OK && ls_session_rank(session) == 0) {
         int64_t n_train = data->n_samples;
-        if (train_size_given) {
-            n_train = generate.train_size < 1 ? (int64_t)(generate.train_size * (double)n_train)
-                                              : (int64_t)generate.train_size;
+        if (made.given[CLI_TRAIN_SIZE]) {
+            n_train = generate->train_size < 1 ? (int64_t)(generate->train_size * (double)n_train)
+                                               : (int64_t)generate->train_size;
         }
-        print_result(&generate, n_train, output);
+        print_result(generate, n_train, output);
     }
-    cli_doubles_free(&weights);
-    cli_doubles_free(&shift);
-    cli_doubles_free(&scale);
+    cli_data_free(&made);
     return cli_finish(session, status);
 }
 

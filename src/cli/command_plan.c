@@ -124,7 +124,7 @@ static void print_times(const ls_plan *plan)
     char step[16], compute[16], exchange[16], all[16];
     const bool is_least = plan->n_ranks > 1 && !plan->exchange_ranks;
     const char *least = is_least ? "at least " : "";
-    printf("estimate of time, for this machine, without reading and writing:\n");
+    printf("estimate of time, for this machine, without reading, making and writing:\n");
     printf("  %-18s %s%s", "a step", least, cli_seconds_text(plan->step_seconds, step));
     if (plan->n_ranks > 1) printf(": %s computing", cli_seconds_text(plan->compute_seconds, compute));
     if (is_least) {
@@ -156,9 +156,13 @@ static void print_plan(const ls_dataset *dataset, const ls_model *model, const l
     printf(" of a batch of %lld\n", (long long)plan->batch_size);
     printf("%-20s %lld an epoch, %lld in all\n", "steps", (long long)plan->n_steps,
            (long long)plan->n_all_steps);
-    printf("%-20s %s in the first epoch, %s in each later one\n", "reading",
-           size_text(plan->first_epoch_bytes, a),
-           plan->epoch_bytes ? size_text(plan->epoch_bytes, b) : "nothing");
+    if (plan->first_epoch_bytes == 0) {
+        printf("%-20s nothing, the rows are made\n", "reading");
+    } else {
+        printf("%-20s %s in the first epoch, %s%s in each later one\n", "reading",
+               size_text(plan->first_epoch_bytes, a), plan->epoch_bytes ? "about " : "",
+               plan->epoch_bytes ? size_text(plan->epoch_bytes, b) : "nothing");
+    }
     printf("%-20s %lld bytes", "model or checkpoint", (long long)plan->checkpoint_bytes);
     if (plan->last_checkpoint_bytes > plan->checkpoint_bytes)
         printf(", at most %lld after %lld epochs", (long long)plan->last_checkpoint_bytes,
@@ -254,8 +258,9 @@ static int run(int argc, char **argv)
 }
 
 const cli_command cli_plan = {.name = "plan",
-                              .positionals = "DATA",
+                              .positionals = "DATA|--generate",
                               .n_positionals = 1,
+                              .n_optional = 1,
                               .text = "tell what a training will take, before it is started",
                               .detail = detail,
                               .run = run};

@@ -139,8 +139,9 @@ static int run(int argc, char **argv)
 }
 
 const cli_command cli_train = {.name = "train",
-                               .positionals = "DATA",
+                               .positionals = "DATA|--generate",
                                .n_positionals = 1,
+                               .n_optional = 1,
                                .text = "train a network on the rows of /train",
                                .detail = detail,
                                .run = run};

@@ -82,14 +82,32 @@ const char *cli_nearest(const char *word, const char *const *words)
     return nearest;
 }
 
+/* Also 1e9 and 2.5e6: what is long is easily miscounted. */
 static bool parse_int(const char *text, int64_t *value)
 {
     char *end;
     errno = 0;
     const long long number = strtoll(text, &end, 10);
-    if (end == text || *end || errno || isspace((unsigned char)*text)) return false;
+    if (end == text || errno || isspace((unsigned char)*text)) return false;
     *value = number;
+    if (!*end) return true;
+    if (!strpbrk(end, "eE") || strspn(end, "0123456789.eE+") != strlen(end)) return false;
+    const double real = strtod(text, &end);
+    if (*end || !(fabs(real) < 0x1p53) || real != floor(real)) return false;
+    *value = (int64_t)real;
     return true;
+}
+
+static bool parse_bytes(const char *text, int64_t *value)
+{
+    static const char units[] = "kMG";
+    char number[32];
+    const size_t length = strlen(text);
+    if (length == 0 || length >= sizeof number) return false;
+    const char *unit = strchr(units, text[length - 1]);
+    snprintf(number, sizeof number, "%.*s", (int)(length - (unit != NULL)), text);
+    if (!parse_int(number, value) || *value < 0) return false;
+    return !unit || !__builtin_mul_overflow(*value, INT64_C(1024) << 10 * (unit - units), value);
 }
 
 static bool parse_double(const char *text, double *value)
@@ -177,6 +195,10 @@ static int set_value(const cli_command *command, const cli_option *option, const
         *(int64_t *)option->value = number;
         return -1;
     }
+    case CLI_BYTES:
+        if (!parse_bytes(text, option->value))
+            return wrong_value(command, option, text, "a number of bytes like 64k, 256M or 2G");
+        return -1;
     case CLI_DOUBLE:
         if (!parse_double(text, option->value)) return wrong_value(command, option, text, "a number");
         return -1;
@@ -377,7 +399,8 @@ int cli_parse(const cli_command *command, const cli_option *options, int argc, c
         else
             positionals[n_positionals++] = argv[optind++];
     }
-    if (result == -1 && n_positionals < command->n_positionals)
+    for (int i = n_positionals; i < command->n_positionals; i++) positionals[i] = NULL;
+    if (result == -1 && n_positionals < command->n_positionals - command->n_optional)
         result = cli_usage_error(command, "too few arguments; it takes %s", command->positionals);
     for (int i = 0; result >= 0 && options[i].kind != CLI_END; i++) { /* no run will free them */
         if (options[i].kind == CLI_INTS) cli_ints_free(options[i].value);

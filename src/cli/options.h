@@ -14,7 +14,8 @@ enum { CLI_MAX_POSITIONALS = 4 };
 typedef enum cli_kind {
     CLI_FLAG,    /* nothing; bool, set to true */
     CLI_BOOL,    /* true or false; bool. Also --no-NAME */
-    CLI_INT,     /* int64_t within [minimum, maximum] */
+    CLI_INT,     /* int64_t within [minimum, maximum]; 1000000 or 1e6 */
+    CLI_BYTES,   /* int64_t, at least 0: 1000, 64k, 256M, 2G (of 1024) */
     CLI_DOUBLE,  /* double */
     CLI_TEXT,    /* const char *, borrowed from argv */
     CLI_CHOICE,  /* int, the index of the word in choices */
@@ -50,10 +51,10 @@ typedef struct cli_option {
 
 typedef struct cli_command {
     const char *name;
-    const char *positionals; /* as in the usage line, "MODEL DATA" */
-    int n_positionals;
-    const char *text;   /* one line */
-    const char *detail; /* further help after the options, or NULL */
+    const char *positionals;       /* as in the usage line, "MODEL DATA" */
+    int n_positionals, n_optional; /* n_optional of them at the end may be left out: they are NULL */
+    const char *text;              /* one line */
+    const char *detail;            /* further help after the options, or NULL */
     int (*run)(int argc, char **argv);
 } cli_command;
 

@@ -10,6 +10,7 @@ static void write_value(FILE *out, const cli_option *option)
         fputs(*(const bool *)option->value ? "true" : "false", out);
         break;
     case CLI_INT:
+    case CLI_BYTES:
         fprintf(out, "%lld", (long long)*(const int64_t *)option->value);
         break;
     case CLI_DOUBLE:
@@ -49,7 +50,8 @@ static char *write_request(const cli_command *command, const cli_option *options
     FILE *out = open_memstream(&text, &size);
     if (!out) return NULL;
     fprintf(out, "lockstep %s\n", command->name);
-    for (int i = 0; i < command->n_positionals; i++) fprintf(out, "%s\n", positionals[i]);
+    for (int i = 0; i < command->n_positionals; i++)
+        fprintf(out, "%s\n", positionals[i] ? positionals[i] : "");
     for (const cli_option *option = options; option->kind != CLI_END; option++) {
         fprintf(out, "--%s ", option->name);
         write_value(out, option);

@@ -122,12 +122,41 @@ static void list_options(cli_training *t, const cli_option *more)
         {"progress", 0, CLI_CHOICE, &t->progress, "auto|bar|lines",
          "with --verbose 1: a bar on a terminal and lines elsewhere, or always one of them",
          .choices = progresses},
-        CLI_SOURCE_OPTIONS(&t->x, &t->y)};
+        {"memory", 0, CLI_BYTES, &t->train.memory, "BYTES",
+         "of each rank for rows, as 64k, 256M, 2G: those that fit are kept, others are read again in every "
+         "epoch",
+         .shown_default = "256M"},
+        CLI_SOURCE_OPTIONS(&t->x, &t->y),
+        {"generate", 0, CLI_FLAG, &t->is_generated, "",
+         "instead of DATA: make the rows whenever they are needed, as 'lockstep generate --rng philox' with "
+         "the options below writes them"},
+        CLI_DATA_OPTIONS(&t->made),
+        {"data-shuffle", 0, CLI_BOOL, &t->made.generate.data.shuffle, "true|false",
+         "shuffle the samples and the features, generate's --shuffle",
+         .given = &t->made.given[CLI_DATA_SHUFFLE]}};
     enum { N = sizeof options / sizeof options[0] };
     memcpy(t->options, options, sizeof options);
     int n = N;
     for (; more && more->kind != CLI_END && n < CLI_TRAINING_OPTIONS - 1; more++) t->options[n++] = *more;
     t->options[n] = (cli_option){.kind = CLI_END};
+}
+
+/* Rows from a file or made, and the options of either. Returns -1, or the exit code after an error that has
+ * been printed. */
+static int check_source(const cli_command *command, cli_training *t, const char *file)
+{
+    const char *given = cli_data_given(&t->made, t->options);
+    if (!t->is_generated && given)
+        return cli_usage_error(command, "--%s describes data to be made: it goes with --generate", given);
+    if (!t->is_generated && !file)
+        return cli_usage_error(command,
+                               "DATA is missing: name an HDF5 file, or make the data with --generate");
+    if (!t->is_generated) return -1;
+    if (file) return cli_usage_error(command, "'%s' and --generate: take the rows from one of them", file);
+    if (t->x || t->y)
+        return cli_usage_error(command, "--%s names an array of a file: it does not go with --generate",
+                               t->x ? "x" : "y");
+    return cli_data_complete(command, &t->made);
 }
 
 int cli_training_parse(const cli_command *command, const cli_option *more, int argc, char **argv,
@@ -141,6 +170,7 @@ int cli_training_parse(const cli_command *command, const cli_option *more, int a
                         .checkpoint_every = "1epochs",
                         .verbose = 1};
     ls_train_defaults(&t->train);
+    cli_data_defaults(&t->made);
     list_options(t, more);
     const int parsed = cli_parse(command, t->options, argc, argv, positionals);
     if (parsed >= 0) return parsed;
@@ -152,6 +182,7 @@ int cli_training_parse(const cli_command *command, const cli_option *more, int a
     } else if (t->train.resume && !t->train.checkpoint_dir) {
         refused = cli_usage_error(command, "--resume needs --checkpoint-dir, the directory to resume from");
     }
+    if (refused < 0) refused = check_source(command, t, positionals[0]);
     if (refused >= 0) cli_training_free(t);
     t->train.engine = (ls_engine_choice)t->engine;
     t->train.reduction = (ls_reduction)t->reduction;
@@ -165,11 +196,14 @@ ls_status cli_training_open(ls_session *session, const cli_training *training, c
 {
     const char *x = training->x, *y = training->y;
     const ls_dataset_source source = {.file = data, .set = x ? NULL : "train", .x = x, .y = y};
-    const ls_status status = ls_dataset_open(session, &source, dataset);
+    const ls_status status = training->is_generated
+                                 ? ls_dataset_open_generated(session, &training->made.generate, dataset)
+                                 : ls_dataset_open(session, &source, dataset);
     return status == LS_OK ? make_model(session, training, ls_dataset_n_features(*dataset), model) : status;
 }
 
 void cli_training_free(cli_training *training)
 {
     cli_ints_free(&training->hidden);
+    cli_data_free(&training->made);
 }

@@ -2,9 +2,10 @@
 #ifndef LS_CLI_TRAINING_H
 #define LS_CLI_TRAINING_H
 
+#include "data_options.h"
 #include "options.h"
 
-enum { CLI_TRAINING_OPTIONS = 48 };
+enum { CLI_TRAINING_OPTIONS = 64 };
 enum { CLI_PROGRESS_CHOICE_AUTO, CLI_PROGRESS_CHOICE_BAR, CLI_PROGRESS_CHOICE_LINES };
 
 /* Not to be copied: the table points into it. */
@@ -23,6 +24,8 @@ typedef struct cli_training {
     double stall_timeout;
     int64_t verbose;
     int progress;
+    bool is_generated; /* instead of reading a file */
+    cli_data made;
 } cli_training;
 
 /* Parses the command line by these options and those of `more` (ended by CLI_END, or NULL). Returns as
@@ -30,8 +33,8 @@ typedef struct cli_training {
 int cli_training_parse(const cli_command *command, const cli_option *more, int argc, char **argv,
                        cli_training *training, const char *positionals[CLI_MAX_POSITIONALS]);
 
-/* Opens the data, and builds the model of the options or loads that of --init. Collective. The caller closes
- * and frees both, also after a failure; they must be NULL before. */
+/* Opens the data, or prepares to make them (data is NULL), and builds the model of the options or loads that
+ * of --init. Collective. The caller closes and frees both, also after a failure; they must be NULL before. */
 ls_status cli_training_open(ls_session *session, const cli_training *training, const char *data,
                             ls_dataset **dataset, ls_model **model);
 

@@ -1,7 +1,8 @@
 #include "comm/wait.h"
 
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 enum {
     LOOKS = 1000,             /* some 0.1 ms */
@@ -17,8 +18,5 @@ ls_wait_watch ls_wait_here;
 
 double ls_wait_clock(void)
 {
-    struct timespec time;
-    if (!ls_wait_here.on) return 0;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+    return ls_wait_here.on ? ls_now() : 0;
 }

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fault_system.h"
 #include "base/memory.h"
 #include "base/place.h"
@@ -24,13 +25,6 @@ struct ls_watchdog {
     double look;  /* seconds between two looks */
 };
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 /* One line about one rank of the node. A rank is stuck if its watchdog no longer beats (stopped, swapped
  * out), or if it rests in an operation that waits for nobody. The others go on until they need a stopped
  * rank, so at the time of a report it has been silent for longer than the limit. */
@@ -39,7 +33,7 @@ static int describe(char *text, size_t size, const ls_session *session, int loca
     const ls_place *place = &session->board->places[local];
     const ls_operation operation = (ls_operation)atomic_load(&place->operation);
     const int peer = atomic_load(&place->peer);
-    const double silent = now() - 1e-3 * (double)atomic_load(&place->heartbeat);
+    const double silent = ls_now() - 1e-3 * (double)atomic_load(&place->heartbeat);
     const bool dead = silent > 0.75 * limit;
     const bool stuck = dead || !ls_operation_waits(operation);
     char whom[48] = "";
@@ -97,7 +91,7 @@ static void *watch(void *argument)
 {
     struct ls_watchdog *dog = argument;
     uint64_t pulse = pulse_of_node(dog->session);
-    double since = now(), looked = since;
+    double since = ls_now(), looked = since;
     pthread_mutex_lock(&dog->mutex);
     while (!dog->stop) {
         struct timespec until;
@@ -107,7 +101,7 @@ static void *watch(void *argument)
         until.tv_nsec = (long)((end - (double)until.tv_sec) * 1e9);
         pthread_cond_timedwait(&dog->wake, &dog->mutex, &until);
         if (dog->stop) break;
-        const double time = now();
+        const double time = ls_now();
         atomic_store(&ls_place_here->heartbeat, (int64_t)(1e3 * time));
         const uint64_t seen = pulse_of_node(dog->session);
         /* A process that was stopped itself (a suspended job) sees time jump: that is no stall. */
@@ -130,7 +124,7 @@ static ls_status start(ls_session *session, double seconds)
     dog->session = session;
     dog->limit = seconds;
     dog->look = seconds / 8 < 1 ? seconds / 8 : 1;
-    atomic_store(&ls_place_here->heartbeat, (int64_t)(1e3 * now()));
+    atomic_store(&ls_place_here->heartbeat, (int64_t)(1e3 * ls_now()));
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);

@@ -2,11 +2,14 @@
 
 #include <stdio.h>
 #include <unistd.h>
+#include <xxhash.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "data/dataset_array.h"
 #include "data/dataset_glance.h"
 #include "data/dataset_sieve.h"
+#include "data/generated_rows.h"
 
 struct ls_dataset {
     ls_dataset_place x_place;
@@ -14,7 +17,10 @@ struct ls_dataset {
     ls_dataset_array x;
     ls_dataset_array y;
     bool has_y;
+    ls_generated_rows *generated; /* instead of the arrays */
 };
+
+static const char generated_name[] = "generated data";
 
 static ls_status open_arrays(const ls_dataset_source *source, ls_dataset *dataset)
 {
@@ -85,9 +91,50 @@ ls_status ls_dataset_open(ls_session *session, const ls_dataset_source *source, 
     return LS_OK;
 }
 
+/* Ranks that were told otherwise would train on other data. */
+static ls_status compare_generated(ls_session *session, ls_dataset *dataset)
+{
+    enum { ROWS = 4 };
+    const int64_t n = ls_dataset_n_samples(dataset), n_features = ls_dataset_n_features(dataset);
+    double *x, y[ROWS];
+    LS_TRY(ls_session_agree(
+        session, ls_alloc(&x, (size_t)(ROWS * n_features), sizeof *x, "generated rows to compare")));
+    const int64_t n_rows = n < ROWS ? n : ROWS;
+    const ls_status status = ls_dataset_read_rows(dataset, LS_FLOAT64, n - n_rows, n_rows, x, y);
+    char text[160];
+    snprintf(text, sizeof text, "generated data: %lld x %lld values, the last rows with the digest %016llx",
+             (long long)n, (long long)n_features,
+             (unsigned long long)XXH3_64bits_withSeed(x, (size_t)(n_rows * n_features) * sizeof *x,
+                                                      XXH3_64bits(y, (size_t)n_rows * sizeof *y)));
+    ls_free(x);
+    LS_TRY(ls_session_agree(session, status));
+    return ls_session_compare(session, text, "generate with the same parameters on all ranks");
+}
+
+ls_status ls_dataset_open_generated(ls_session *session, const ls_generate_options *options,
+                                    ls_dataset **result)
+{
+    *result = NULL;
+    ls_dataset *dataset;
+    ls_status status = ls_alloc(&dataset, 1, sizeof *dataset, "dataset");
+    if (status == LS_OK) status = ls_generated_rows_open(options, &dataset->generated);
+    status = ls_session_agree(session, status);
+    if (status == LS_OK) {
+        dataset->has_y = true;
+        status = compare_generated(session, dataset);
+    }
+    if (status != LS_OK) {
+        ls_dataset_close(dataset);
+        return status;
+    }
+    *result = dataset;
+    return LS_OK;
+}
+
 void ls_dataset_close(ls_dataset *dataset)
 {
     if (!dataset) return;
+    ls_generated_rows_close(dataset->generated);
     ls_dataset_array_close(&dataset->x);
     ls_dataset_array_close(&dataset->y);
     ls_free(dataset);
@@ -110,16 +157,17 @@ ls_status ls_dataset_exists(ls_session *session, const ls_dataset_source *source
 
 int64_t ls_dataset_n_samples(const ls_dataset *dataset)
 {
-    return dataset->x.n_rows;
+    return dataset->generated ? ls_generated_rows_n_samples(dataset->generated) : dataset->x.n_rows;
 }
 
 int64_t ls_dataset_n_features(const ls_dataset *dataset)
 {
-    return dataset->x.n_columns;
+    return dataset->generated ? ls_generated_rows_n_features(dataset->generated) : dataset->x.n_columns;
 }
 
 int64_t ls_dataset_stored_bytes(const ls_dataset *dataset)
 {
+    if (dataset->generated) return 0;
     return (int64_t)H5Dget_storage_size(dataset->x.dataset) +
            (dataset->has_y ? (int64_t)H5Dget_storage_size(dataset->y.dataset) : 0);
 }
@@ -131,22 +179,44 @@ bool ls_dataset_has_y(const ls_dataset *dataset)
 
 const char *ls_dataset_x_name(const ls_dataset *dataset)
 {
-    return dataset->x_place.name;
+    return dataset->generated ? generated_name : dataset->x_place.name;
 }
 
 const char *ls_dataset_y_name(const ls_dataset *dataset)
 {
-    return dataset->y_place.name;
+    return dataset->generated ? generated_name : dataset->y_place.name;
 }
 
-ls_status ls_dataset_read_segments(ls_dataset *dataset, ls_dtype dtype, const ls_segment *segments,
-                                   int64_t n_segments, void *x, void *y)
+static ls_status read_segments(ls_dataset *dataset, ls_dtype dtype, const ls_segment *segments,
+                               int64_t n_segments, void *x, void *y)
 {
+    if (dataset->generated)
+        return ls_generated_rows_read(dataset->generated, dtype, segments, n_segments, x, y);
     LS_TRY(ls_dataset_sieve(&dataset->x, dtype, LS_SIEVE_FINITE, segments, n_segments, x));
     if (!y) return LS_OK;
     if (!dataset->has_y)
         return ls_fail(LS_E_INTERNAL, "%s: labels of a set that was opened without", dataset->x_place.name);
     return ls_dataset_sieve(&dataset->y, dtype, LS_SIEVE_LABELS, segments, n_segments, y);
+}
+
+void ls_dataset_expect(const ls_dataset *dataset, const ls_segment *segments, int64_t n_segments)
+{
+    if (dataset->generated) return;
+    for (int64_t i = 0; i < n_segments; i++) {
+        ls_dataset_array_expect(&dataset->x, segments[i].first_row, segments[i].n_rows);
+        if (dataset->has_y) ls_dataset_array_expect(&dataset->y, segments[i].first_row, segments[i].n_rows);
+    }
+}
+
+double ls_dataset_reading;
+
+ls_status ls_dataset_read_segments(ls_dataset *dataset, ls_dtype dtype, const ls_segment *segments,
+                                   int64_t n_segments, void *x, void *y)
+{
+    const double begin = ls_now();
+    const ls_status status = read_segments(dataset, dtype, segments, n_segments, x, y);
+    ls_dataset_reading += ls_now() - begin;
+    return status;
 }
 
 ls_status ls_dataset_read_rows(ls_dataset *dataset, ls_dtype dtype, int64_t first_row, int64_t n_rows,

@@ -159,6 +159,11 @@ static hid_t native_type(hid_t type, ls_dataset_array *array)
     case H5T_INTEGER:
         if (H5Tget_size(type) > sizeof(int64_t)) return -1;
         is_unsigned = H5Tget_sign(type) == H5T_SGN_NONE;
+        if (H5Tget_size(type) == 1 && is_unsigned && H5Tget_precision(type) == 8) {
+            array->kind = LS_ARRAY_UINT8;
+            array->value_size = 1;
+            return H5T_NATIVE_UINT8;
+        }
         break;
     case H5T_BITFIELD: /* PyTables' booleans */
         if (H5Tget_size(type) != 1) return -1;
@@ -361,6 +366,20 @@ static ls_status check_claim(const ls_dataset_array *array, hid_t creation, hid_
         array->place->name, largest, (long long)file_size);
 }
 
+/* Rows that lie in the file one after the other in the type of memory need no HDF5. A link may lead to
+ * another file: there it takes the usual way. */
+static void find_direct(ls_dataset_array *array, hid_t type, haddr_t offset, hsize_t bytes)
+{
+    const int64_t row_bytes = array->n_columns * (int64_t)array->value_size;
+    char here[LS_PLACE_FILE_SIZE], there[LS_PLACE_FILE_SIZE];
+    if (offset == HADDR_UNDEF || bytes != (hsize_t)array->n_rows * (hsize_t)row_bytes ||
+        H5Tequal(type, array->memory_type) <= 0)
+        return;
+    if (H5Fget_name(array->file, here, sizeof here) > 0 &&
+        H5Fget_name(array->dataset, there, sizeof there) > 0 && strcmp(here, there) == 0)
+        ls_dataset_direct_open(array->place->file, (int64_t)offset, row_bytes, &array->direct);
+}
+
 static ls_status check_storage(ls_dataset_array *array, hid_t type, int64_t file_size)
 {
     const hid_t creation = H5Dget_create_plist(array->dataset);
@@ -380,6 +399,7 @@ static ls_status check_storage(ls_dataset_array *array, hid_t type, int64_t file
             status =
                 ls_fail(LS_E_INPUT, "%s: the file is truncated: it has %lld bytes, the array ends at %llu",
                         array->place->name, (long long)file_size, (unsigned long long)(offset + bytes));
+        if (status == LS_OK) find_direct(array, type, offset, bytes);
     }
     H5Pclose(creation);
     return status;
@@ -413,6 +433,7 @@ ls_status ls_dataset_array_open(const ls_dataset_place *place, ls_dataset_array 
     memset(array, 0, sizeof *array);
     array->place = place;
     array->file = array->dataset = array->space = array->memory_type = -1;
+    array->direct.descriptor = -1;
     const ls_status status = open_parts(array);
     if (status != LS_OK) ls_dataset_array_close(array);
     return status;
@@ -421,6 +442,7 @@ ls_status ls_dataset_array_open(const ls_dataset_place *place, ls_dataset_array 
 void ls_dataset_array_close(ls_dataset_array *array)
 {
     if (!array->place) return;
+    ls_dataset_direct_close(&array->direct);
     ls_hdf5_close_type(array->memory_type);
     ls_hdf5_close_space(array->space);
     ls_hdf5_close_dataset(array->dataset);
@@ -428,11 +450,29 @@ void ls_dataset_array_close(ls_dataset_array *array)
     memset(array, 0, sizeof *array);
 }
 
+void ls_dataset_array_expect(const ls_dataset_array *array, int64_t first_row, int64_t n_rows)
+{
+    ls_dataset_direct_expect(&array->direct, first_row, n_rows);
+}
+
+static ls_status fail_read(const ls_dataset_array *array, int64_t first_row, int64_t n_rows,
+                           const char *reason)
+{
+    return ls_fail(LS_E_INPUT, "%s: rows %lld to %lld (counted from 0) cannot be read: %s",
+                   array->place->name, (long long)first_row, (long long)(first_row + n_rows - 1), reason);
+}
+
 ls_status ls_dataset_array_read(const ls_dataset_array *array, int64_t first_row, int64_t n_rows,
                                 void *values)
 {
-    ls_hdf5_begin();
     ls_place_at(LS_AT_READ, -1);
+    if (array->direct.descriptor >= 0) {
+        char reason[128];
+        if (ls_dataset_direct_read(&array->direct, first_row, n_rows, values, reason, sizeof reason) == 0)
+            return LS_OK;
+        return fail_read(array, first_row, n_rows, reason);
+    }
+    ls_hdf5_begin();
     const hsize_t start[2] = {(hsize_t)first_row, 0};
     const hsize_t count[2] = {(hsize_t)n_rows, (hsize_t)array->n_columns};
     /* The same rank as in the file: HDF5 walks over shapes that differ value by value. */
@@ -440,9 +480,7 @@ ls_status ls_dataset_array_read(const ls_dataset_array *array, int64_t first_row
     ls_status status = LS_OK;
     if (memory < 0 || H5Sselect_hyperslab(array->space, H5S_SELECT_SET, start, NULL, count, NULL) < 0 ||
         H5Dread(array->dataset, array->memory_type, memory, array->space, H5P_DEFAULT, values) < 0)
-        status = ls_fail(LS_E_INPUT, "%s: rows %lld to %lld (counted from 0) cannot be read: %s",
-                         array->place->name, (long long)first_row, (long long)(first_row + n_rows - 1),
-                         ls_hdf5_reason());
+        status = fail_read(array, first_row, n_rows, ls_hdf5_reason());
     ls_hdf5_close_space(memory);
     return status;
 }

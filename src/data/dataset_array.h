@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "data/dataset_direct.h"
 #include "data/dataset_source.h"
 
 /* The types that rows are handed out in; HDF5 converts to them from the type in the file without loss (other
@@ -15,7 +16,7 @@ typedef enum ls_array_kind {
     LS_ARRAY_FLOAT64,
     LS_ARRAY_INT64,
     LS_ARRAY_UINT64,
-    LS_ARRAY_UINT8 /* PyTables' booleans */
+    LS_ARRAY_UINT8
 } ls_array_kind;
 
 typedef struct ls_dataset_array {
@@ -28,9 +29,10 @@ typedef struct ls_dataset_array {
     int64_t chunk_rows; /* rows that are stored (and decompressed) together; 0 for contiguous storage */
     hid_t file;
     hid_t dataset;
-    hid_t space;            /* in the file */
-    hid_t memory_type;      /* of one element: a value, or a compound of the one field */
-    int64_t element_values; /* values of one element: more than 1 if the field is an array */
+    hid_t space;              /* in the file */
+    hid_t memory_type;        /* of one element: a value, or a compound of the one field */
+    int64_t element_values;   /* values of one element: more than 1 if the field is an array */
+    ls_dataset_direct direct; /* where the file holds the rows just so */
 } ls_dataset_array;
 
 /* Opens and checks an array; the place must outlive it. LS_E_INPUT says what is there instead: no such file,
@@ -43,6 +45,9 @@ void ls_dataset_array_close(ls_dataset_array *array);
 
 /* Whether the file has something at the place. LS_E_INPUT if the file itself cannot be read. Local. */
 ls_status ls_dataset_array_exists(const ls_dataset_place *place, bool *exists);
+
+/* Says that these rows will be read soon. Local. */
+void ls_dataset_array_expect(const ls_dataset_array *array, int64_t first_row, int64_t n_rows);
 
 /* Reads n_rows rows from first_row, row-major, values of array->kind. One transfer: the caller keeps it below
  * 1 GiB. LS_E_INPUT with HDF5's reason. Local. */

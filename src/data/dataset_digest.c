@@ -32,7 +32,7 @@ static int64_t choose_blocks(int64_t n_samples, int64_t block_rows, ls_segment s
     return N_BLOCKS;
 }
 
-static ls_status digest_blocks(ls_dataset *dataset, char digest[LS_DATASET_DIGEST_SIZE])
+static ls_status digest_blocks(ls_dataset *dataset, ls_dtype dtype, char digest[LS_DATASET_DIGEST_SIZE])
 {
     const int64_t shape[2] = {ls_dataset_n_samples(dataset), ls_dataset_n_features(dataset)};
     const int64_t wanted = BLOCK_BYTES / (shape[1] * (int64_t)sizeof(double));
@@ -40,18 +40,19 @@ static ls_status digest_blocks(ls_dataset *dataset, char digest[LS_DATASET_DIGES
     ls_segment segments[N_BLOCKS];
     const int64_t n_segments = choose_blocks(shape[0], block_rows, segments);
     const int64_t rows = n_segments == 1 ? segments[0].n_rows : n_segments * block_rows;
-    double *x = NULL, *y = NULL;
+    const size_t size = ls_dtype_size(dtype);
+    void *x = NULL, *y = NULL;
     XXH3_state_t *state = NULL;
-    ls_status status = ls_alloc(&x, (size_t)(rows * shape[1]), sizeof *x, "rows for the digest of the data");
-    if (status == LS_OK) status = ls_alloc(&y, (size_t)rows, sizeof *y, "labels for the digest of the data");
+    ls_status status = ls_alloc(&x, (size_t)(rows * shape[1]), size, "rows for the digest of the data");
+    if (status == LS_OK) status = ls_alloc(&y, (size_t)rows, size, "labels for the digest of the data");
     if (status == LS_OK && !(state = XXH3_createState()))
         status = ls_fail(LS_E_MEMORY, "digest of the data: no memory");
-    if (status == LS_OK) status = ls_dataset_read_segments(dataset, LS_FLOAT64, segments, n_segments, x, y);
+    if (status == LS_OK) status = ls_dataset_read_segments(dataset, dtype, segments, n_segments, x, y);
     if (status == LS_OK) {
         XXH3_128bits_reset(state);
         XXH3_128bits_update(state, shape, sizeof shape);
-        XXH3_128bits_update(state, x, (size_t)(rows * shape[1]) * sizeof *x);
-        XXH3_128bits_update(state, y, (size_t)rows * sizeof *y);
+        XXH3_128bits_update(state, x, (size_t)(rows * shape[1]) * size);
+        XXH3_128bits_update(state, y, (size_t)rows * size);
         const XXH128_hash_t hash = XXH3_128bits_digest(state);
         snprintf(digest, LS_DATASET_DIGEST_SIZE, "%016llx%016llx", (unsigned long long)hash.high64,
                  (unsigned long long)hash.low64);
@@ -62,8 +63,9 @@ static ls_status digest_blocks(ls_dataset *dataset, char digest[LS_DATASET_DIGES
     return status;
 }
 
-ls_status ls_dataset_digest(ls_session *session, ls_dataset *dataset, char digest[LS_DATASET_DIGEST_SIZE])
+ls_status ls_dataset_digest(ls_session *session, ls_dataset *dataset, ls_dtype dtype,
+                            char digest[LS_DATASET_DIGEST_SIZE])
 {
-    LS_TRY(ls_session_agree(session, session->rank == 0 ? digest_blocks(dataset, digest) : LS_OK));
+    LS_TRY(ls_session_agree(session, session->rank == 0 ? digest_blocks(dataset, dtype, digest) : LS_OK));
     return ls_broadcast(session, digest, LS_DATASET_DIGEST_SIZE);
 }

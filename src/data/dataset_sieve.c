@@ -7,11 +7,15 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/wide.h"
 
 enum {
     TRANSFER_BYTES = 1 << 20,         /* stays in a core's cache between reading and converting */
     CHUNKED_TRANSFER_BYTES = 8 << 20, /* whole chunks, so that few are cut */
     GAP_BYTES = 64 << 10,             /* reading over a smaller gap costs less than another transfer */
+    DIRECT_BYTES = 1 << 10,           /* of a segment that is worth a call to the system */
+    STAGED_BYTES = 16 << 10,          /* stays in the first cache until it is converted */
+    CHECKED_BYTES = 256 << 10         /* stays in the second one until it is checked */
 };
 
 /* Rows of the file and where they go. */
@@ -27,7 +31,7 @@ static const double float_limit = 0x1.ffffffp127;
 /* Copies n values with conversion, returns whether all are good. The condition is on the source, so that its
  * width is the only one in the comparison, and the loop has no exit: both let the compiler use vectors. */
 #define DEFINE_COPY(name, from, to, word, is_bad)                                                            \
-    static bool name(const void *restrict source, void *restrict target, int64_t n)                          \
+    LS_WIDE static bool name(const void *restrict source, void *restrict target, int64_t n)                  \
     {                                                                                                        \
         const from *restrict in = source;                                                                    \
         to *restrict out = target;                                                                           \
@@ -147,24 +151,17 @@ static int compare_pieces(const void *left, const void *right)
 }
 
 /* The segments as pieces in the order of the file. */
-static ls_status sort_segments(const ls_dataset_array *array, const ls_segment *segments, int64_t n_segments,
-                               piece *pieces)
+static void sort_segments(const ls_segment *segments, int64_t n_segments, piece *pieces)
 {
     int64_t target_row = 0;
     bool sorted = true;
     for (int64_t i = 0; i < n_segments; i++) {
         const ls_segment *segment = &segments[i];
-        if (segment->first_row < 0 || segment->n_rows < 0 ||
-            segment->n_rows > array->n_rows - segment->first_row)
-            return ls_fail(LS_E_INTERNAL, "%s: rows %lld + %lld of %lld", array->place->name,
-                           (long long)segment->first_row, (long long)segment->n_rows,
-                           (long long)array->n_rows);
         pieces[i] = (piece){segment->first_row, segment->n_rows, target_row};
         target_row += segment->n_rows;
         sorted = sorted && (i == 0 || pieces[i - 1].first_row <= segment->first_row);
     }
     if (!sorted) qsort(pieces, (size_t)n_segments, sizeof *pieces, compare_pieces);
-    return LS_OK;
 }
 
 typedef struct sieve {
@@ -193,7 +190,7 @@ static bool same_type(const sieve *work)
            work->array->kind == (work->dtype == LS_FLOAT32 ? LS_ARRAY_FLOAT32 : LS_ARRAY_FLOAT64);
 }
 
-static bool all_finite(ls_dtype dtype, const void *values, int64_t n)
+LS_WIDE static bool all_finite(ls_dtype dtype, const void *values, int64_t n)
 {
     if (dtype == LS_FLOAT32) {
         const float *singles = values;
@@ -275,6 +272,52 @@ static ls_status read_pieces(const sieve *work, const piece *pieces, int64_t n_p
     return LS_OK;
 }
 
+static ls_status check_segments(const ls_dataset_array *array, const ls_segment *segments, int64_t n_segments)
+{
+    for (int64_t i = 0; i < n_segments; i++) {
+        const ls_segment *segment = &segments[i];
+        if (segment->first_row < 0 || segment->n_rows < 0 ||
+            segment->n_rows > array->n_rows - segment->first_row)
+            return ls_fail(LS_E_INTERNAL, "%s: rows %lld + %lld of %lld", array->place->name,
+                           (long long)segment->first_row, (long long)segment->n_rows,
+                           (long long)array->n_rows);
+    }
+    return LS_OK;
+}
+
+/* Whether to take each segment for itself, without HDF5 and what lies between. */
+static bool is_direct(const sieve *work, int64_t row_bytes, int64_t n_rows, int64_t n_segments)
+{
+    return work->array->direct.descriptor >= 0 && (same_type(work) || row_bytes <= STAGED_BYTES) &&
+           (n_segments == 1 || n_rows >= (DIRECT_BYTES / row_bytes + 1) * n_segments);
+}
+
+static ls_status read_directly(const sieve *work, const ls_segment *segments, int64_t n_segments)
+{
+    const ls_dataset_array *array = work->array;
+    copy_function *const copy = copy_functions[work->check][array->kind][work->dtype];
+    const int64_t n_columns = array->n_columns, row_bytes = n_columns * (int64_t)array->value_size;
+    const size_t target_row_bytes = (size_t)n_columns * ls_dtype_size(work->dtype);
+    const bool same = same_type(work);
+    int64_t most = (same ? CHECKED_BYTES : STAGED_BYTES) / row_bytes;
+    if (most < 1) most = 1;
+    _Alignas(64) char staged[STAGED_BYTES];
+    char *target = work->values;
+    for (int64_t i = 0; i < n_segments; i++) {
+        const int64_t end = segments[i].first_row + segments[i].n_rows;
+        for (int64_t row = segments[i].first_row, rows; row < end; row += rows) {
+            rows = end - row < most ? end - row : most;
+            char *const source = same ? target : staged;
+            LS_TRY(ls_dataset_array_read(array, row, rows, source));
+            if (!(same ? all_finite(work->dtype, target, rows * n_columns)
+                       : copy(source, target, rows * n_columns)))
+                return fail_value(array, work->dtype, work->check, row, source, rows * n_columns);
+            target += (size_t)rows * target_row_bytes;
+        }
+    }
+    return LS_OK;
+}
+
 ls_status ls_dataset_sieve(const ls_dataset_array *array, ls_dtype dtype, ls_sieve_check check,
                            const ls_segment *segments, int64_t n_segments, void *values)
 {
@@ -288,19 +331,21 @@ ls_status ls_dataset_sieve(const ls_dataset_array *array, ls_dtype dtype, ls_sie
         .gap_rows = GAP_BYTES / row_bytes,
         .values = values,
     };
+    int64_t n_rows = 0;
+    LS_TRY(check_segments(array, segments, n_segments));
+    for (int64_t i = 0; i < n_segments; i++) n_rows += segments[i].n_rows;
+    if (is_direct(&work, row_bytes, n_rows, n_segments)) return read_directly(&work, segments, n_segments);
     piece *pieces;
     LS_TRY(ls_alloc(&pieces, (size_t)n_segments, sizeof *pieces, "list of the rows to read"));
-    ls_status status = sort_segments(array, segments, n_segments, pieces);
+    sort_segments(segments, n_segments, pieces);
     int64_t span = 1;
-    if (status == LS_OK)
-        for (int64_t i = 0; i < n_segments; i++) {
-            const int64_t rows = pieces[i].first_row + pieces[i].n_rows - pieces[0].first_row;
-            if (rows > span) span = rows;
-        }
+    for (int64_t i = 0; i < n_segments; i++) {
+        const int64_t rows = pieces[i].first_row + pieces[i].n_rows - pieces[0].first_row;
+        if (rows > span) span = rows;
+    }
     if (span < work.max_rows) work.max_rows = span;
-    if (status == LS_OK)
-        status =
-            ls_alloc(&work.staging, (size_t)work.max_rows, (size_t)row_bytes, "rows between file and memory");
+    ls_status status =
+        ls_alloc(&work.staging, (size_t)work.max_rows, (size_t)row_bytes, "rows between file and memory");
     if (status == LS_OK) status = read_pieces(&work, pieces, n_segments);
     ls_free(work.staging);
     ls_free(pieces);

@@ -1,12 +1,12 @@
 #include "data/order.h"
 
-#include "base/memory.h"
+#include "comm/comm.h"
 
 enum {
-    BLOCK_BYTES = 64 * 1024, /* a read worth its latency */
-    WINDOW_BYTES =
-        512 * 1024,        /* small enough that all windows of a rank fit its memory, large enough to mix */
-    BLOCKS_PER_SHARD = 64, /* small data: deal finely enough that every shard sees all of it */
+    BLOCK_BYTES = 64 * 1024,   /* a read worth its latency */
+    WINDOW_BYTES = 512 * 1024, /* small enough to stay in a core's cache, large enough to mix */
+    WINDOWS_BYTES = 128 << 20, /* of all shards together: one rank may have all of them in memory */
+    BLOCKS_PER_SHARD = 64,     /* small data: deal finely enough that every shard sees all of it */
     MIN_WINDOW_ROWS = 256
 };
 
@@ -34,8 +34,12 @@ void ls_order_init(ls_order *order, int64_t n_samples, int64_t n_features, int64
     if (block_rows > n_samples / n_shards / BLOCKS_PER_SHARD)
         block_rows = n_samples / n_shards / BLOCKS_PER_SHARD;
     order->block_rows = power_of_two_below(block_rows < 1 ? 1 : block_rows);
-    const int64_t window_rows = WINDOW_BYTES / row_bytes;
-    order->window_rows = power_of_two_below(window_rows < MIN_WINDOW_ROWS ? MIN_WINDOW_ROWS : window_rows);
+    int64_t window_rows = WINDOW_BYTES / row_bytes;
+    if (window_rows < MIN_WINDOW_ROWS) window_rows = MIN_WINDOW_ROWS;
+    /* Rows of a batch or two are in memory anyway. */
+    int64_t most_rows = WINDOWS_BYTES / n_shards / row_bytes;
+    if (most_rows < 2 * (batch_size / n_shards + 1)) most_rows = 2 * (batch_size / n_shards + 1);
+    order->window_rows = power_of_two_below(window_rows < most_rows ? window_rows : most_rows);
     order->n_blocks = (n_samples - 1) / order->block_rows + 1;
     order->short_block_rows = n_samples - (order->n_blocks - 1) * order->block_rows;
     ls_bijection_init(&order->deal, seed, LS_STREAM_DEAL, 0, (uint64_t)order->n_blocks);
@@ -71,18 +75,10 @@ static int64_t dealt_before(const ls_order *order, int64_t s)
            ls_split(ls_order_batch_rows(order, order->n_batches - 1), order->n_shards, s);
 }
 
-static ls_status segments_in_file_order(const ls_order *order, int64_t s, ls_segment **segments, int64_t *n)
+ls_segment ls_order_batch_segment(const ls_order *order, int64_t k, int64_t first_shard, int64_t end_shard)
 {
-    LS_TRY(ls_alloc(segments, (size_t)order->n_batches, sizeof **segments, "row numbers of a shard"));
-    int64_t used = 0;
-    for (int64_t k = 0; k < order->n_batches; k++) {
-        const int64_t rows = ls_order_batch_rows(order, k);
-        const ls_segment segment = {k * order->batch_size + ls_split(rows, order->n_shards, s),
-                                    share(rows, order->n_shards, s)};
-        if (segment.n_rows > 0) (*segments)[used++] = segment;
-    }
-    *n = used;
-    return LS_OK;
+    const int64_t rows = ls_order_batch_rows(order, k), begin = ls_split(rows, order->n_shards, first_shard);
+    return (ls_segment){k * order->batch_size + begin, ls_split(rows, order->n_shards, end_shard) - begin};
 }
 
 /* Block at a position of the dealt sequence of rows: its number in the sequence and where it begins there.
@@ -100,85 +96,47 @@ static int64_t block_at(const ls_order *order, int64_t position, int64_t *begin)
     return block;
 }
 
-static ls_status segments_dealt(const ls_order *order, int64_t s, ls_segment **segments, int64_t *n)
+int64_t ls_order_segment_room(const ls_order *order, int64_t n)
 {
-    int64_t position = dealt_before(order, s), used = 0;
-    const int64_t end = position + ls_order_shard_rows(order, s);
-    const size_t most = (size_t)((end - position) / order->block_rows + 3);
-    LS_TRY(ls_alloc(segments, most, sizeof **segments, "row numbers of a shard"));
+    return n / order->block_rows + 3;
+}
+
+int64_t ls_order_segments(const ls_order *order, int64_t s, int64_t first, int64_t n, ls_segment *segments)
+{
+    int64_t position = dealt_before(order, s) + first, used = 0;
+    const int64_t end = position + n;
     while (position < end) {
         int64_t begin;
         const int64_t place = block_at(order, position, &begin);
         const int64_t block = (int64_t)ls_bijection_apply(&order->deal, (uint64_t)place);
         const int64_t rows = block == order->n_blocks - 1 ? order->short_block_rows : order->block_rows;
         const int64_t stop = begin + rows < end ? begin + rows : end;
-        (*segments)[used++] = (ls_segment){block * order->block_rows + (position - begin), stop - position};
+        segments[used++] = (ls_segment){block * order->block_rows + (position - begin), stop - position};
         position = stop;
     }
-    *n = used;
-    return LS_OK;
+    return used;
 }
 
-ls_status ls_order_segments(const ls_order *order, int64_t s, ls_segment **segments, int64_t *n_segments)
+ls_window ls_order_window(const ls_order *order, int64_t s, int64_t epoch, int64_t i)
 {
-    return order->shuffle ? segments_dealt(order, s, segments, n_segments)
-                          : segments_in_file_order(order, s, segments, n_segments);
-}
-
-ls_status ls_walk_begin(ls_walk *walk, const ls_order *order, int64_t shard)
-{
-    *walk = (ls_walk){
-        .order = order, .shard = shard, .shard_rows = ls_order_shard_rows(order, shard), .epoch = -1};
-    if (!order->shuffle) return LS_OK;
-    const int64_t longest = walk->shard_rows < order->window_rows ? walk->shard_rows : order->window_rows;
-    return ls_alloc(&walk->rows, (size_t)longest, sizeof *walk->rows, "order of a window of rows");
-}
-
-void ls_walk_end(ls_walk *walk)
-{
-    ls_free(walk->rows);
-    walk->rows = NULL;
-}
-
-/* Makes the window that the position is in the present one. */
-static void enter_window(ls_walk *walk, int64_t epoch, int64_t position)
-{
-    const ls_order *order = walk->order;
-    const int64_t whole_windows = walk->shard_rows / order->window_rows;
-    const int64_t window = position / order->window_rows;
-    const uint64_t instance = (uint64_t)epoch * (uint64_t)order->n_shards + (uint64_t)walk->shard;
+    const int64_t shard_rows = ls_order_shard_rows(order, s), whole_windows = shard_rows / order->window_rows;
+    const uint64_t instance = (uint64_t)epoch * (uint64_t)order->n_shards + (uint64_t)s;
     /* One key per (epoch, shard) keeps the 32-bit instance free for the window. */
     uint32_t key[4];
     ls_philox(order->seed, LS_STREAM_WINDOWS, UINT32_MAX, instance, key);
     const uint64_t seed = ((uint64_t)key[0] << 32) | key[1];
-    if (epoch != walk->epoch && whole_windows > 0)
-        ls_bijection_init(&walk->windows, seed, LS_STREAM_WINDOWS, 0, (uint64_t)whole_windows);
     /* The short window stays last: only whole windows change places. */
-    const int64_t source =
-        window < whole_windows ? (int64_t)ls_bijection_apply(&walk->windows, (uint64_t)window) : window;
-    const int64_t rest = walk->shard_rows - source * order->window_rows;
-    const int64_t rows = rest < order->window_rows ? rest : order->window_rows;
-    walk->epoch = epoch;
-    walk->begin = window * order->window_rows;
-    walk->end = walk->begin + rows;
-    walk->first_row = source * order->window_rows;
-    ls_permutation(seed, LS_STREAM_ROWS, (uint32_t)source, (uint32_t)rows, walk->rows);
+    if (i < whole_windows) {
+        ls_bijection windows;
+        ls_bijection_init(&windows, seed, LS_STREAM_WINDOWS, 0, (uint64_t)whole_windows);
+        i = (int64_t)ls_bijection_apply(&windows, (uint64_t)i);
+    }
+    const int64_t rest = shard_rows - i * order->window_rows;
+    return (ls_window){i * order->window_rows, rest < order->window_rows ? rest : order->window_rows, seed};
 }
 
-void ls_walk_rows(ls_walk *walk, int64_t epoch, int64_t position, int64_t n, int64_t offset, int64_t *rows)
+void ls_order_window_rows(const ls_order *order, const ls_window *window, uint32_t *rows)
 {
-    if (!walk->order->shuffle) {
-        for (int64_t i = 0; i < n; i++) rows[i] = offset + position + i;
-        return;
-    }
-    while (n > 0) {
-        if (epoch != walk->epoch || position < walk->begin || position >= walk->end)
-            enter_window(walk, epoch, position);
-        const int64_t there = walk->end - position < n ? walk->end - position : n;
-        const uint32_t *order = walk->rows + (position - walk->begin);
-        for (int64_t i = 0; i < there; i++) rows[i] = offset + walk->first_row + order[i];
-        rows += there;
-        position += there;
-        n -= there;
-    }
+    ls_permutation(window->seed, LS_STREAM_ROWS, (uint32_t)(window->first_row / order->window_rows),
+                   (uint32_t)window->n_rows, rows);
 }

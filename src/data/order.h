@@ -12,8 +12,7 @@
 
 #include <stdbool.h>
 
-#include "base/fail.h"
-#include "data/dataset.h"
+#include "data/segment.h"
 #include "random/permute.h"
 
 typedef struct ls_order {
@@ -42,28 +41,27 @@ int64_t ls_order_share(const ls_order *order, int64_t k, int64_t s);
 /* Rows that shard s uses in one epoch, each exactly once. Local. */
 int64_t ls_order_shard_rows(const ls_order *order, int64_t s);
 
-/* The rows of shard s in its own numbering (0 .. shard_rows-1) as segments of the data, the same in every
- * epoch. *segments is the caller's, to be freed with ls_free. LS_E_MEMORY. Local. */
-ls_status ls_order_segments(const ls_order *order, int64_t s, ls_segment **segments, int64_t *n_segments);
+/* Without shuffling: the rows of the data that shards [first_shard, end_shard) take of batch k. Local. */
+ls_segment ls_order_batch_segment(const ls_order *order, int64_t k, int64_t first_shard, int64_t end_shard);
 
-/* One shard's walk through an epoch. */
-typedef struct ls_walk {
-    const ls_order *order;
-    int64_t shard;
-    int64_t shard_rows;
-    int64_t epoch;
-    int64_t begin, end;   /* positions of the window in `rows` */
-    int64_t first_row;    /* where that window begins in the shard's own numbering */
-    ls_bijection windows; /* of this epoch */
-    uint32_t *rows;       /* order inside the window, window_rows values; NULL without shuffling */
-} ls_walk;
+/* With it: rows [begin, begin + n) of shard s in its own numbering (0 .. shard_rows-1) as segments of the
+ * data, the same in every epoch. segments has room for ls_order_segment_room(order, n) of them; returns how
+ * many there are. Local. */
+int64_t ls_order_segment_room(const ls_order *order, int64_t n);
+int64_t ls_order_segments(const ls_order *order, int64_t s, int64_t begin, int64_t n, ls_segment *segments);
 
-/* Prepares a walk; the caller ends it with ls_walk_end. order is borrowed. LS_E_MEMORY. Local. */
-ls_status ls_walk_begin(ls_walk *walk, const ls_order *order, int64_t shard);
-void ls_walk_end(ls_walk *walk);
+/* Rows that a shard mixes: in an epoch it goes through its windows one after the other. */
+typedef struct ls_window {
+    int64_t first_row; /* in the shard's own numbering: a multiple of window_rows */
+    int64_t n_rows;
+    uint64_t seed; /* of the order inside */
+} ls_window;
 
-/* Rows (in the shard's own numbering) at positions [position, position + n) of the shard's epoch, each plus
- * `offset`. Cheapest for ascending positions. Local. */
-void ls_walk_rows(ls_walk *walk, int64_t epoch, int64_t position, int64_t n, int64_t offset, int64_t *rows);
+/* The window that shard s visits as number i (from 0) of an epoch: it holds the positions [i * window_rows, i
+ * * window_rows + n_rows) of the shard's epoch. Local. */
+ls_window ls_order_window(const ls_order *order, int64_t s, int64_t epoch, int64_t i);
+
+/* The order of the rows in a window, counted from its first: rows has n_rows places. Local. */
+void ls_order_window_rows(const ls_order *order, const ls_window *window, uint32_t *rows);
 
 #endif

@@ -221,7 +221,7 @@ static ls_status draw_columns(ls_philox_classification *s, const ls_make_classif
 }
 
 /* Bounds every value instead of looking at each: bounds (one per derived column) is filled in. */
-static ls_status check_range(const ls_philox_classification *s, double *bounds)
+static ls_status bound_values(const ls_philox_classification *s, ls_dtype dtype, double *bounds)
 {
     const ls_philox_mixture *m = &s->mixture;
     const int64_t k = m->n_informative, n_derived = k + m->n_redundant + m->n_noise;
@@ -238,13 +238,24 @@ static ls_status check_range(const ls_philox_classification *s, double *bounds)
     for (int64_t j = k + m->n_redundant; j < n_derived; j++) bounds[j] = LARGEST_NORMAL;
     for (int64_t j = 0; j < m->n_features; j++) {
         const double bound = (bounds[s->sources[j]] + fabs(s->shift[j])) * fabs(s->scale[j]);
-        if (!(bound < (s->dtype == LS_FLOAT32 ? FLT_MAX : DBL_MAX)))
+        if (!(bound < (dtype == LS_FLOAT32 ? FLT_MAX : DBL_MAX)))
             return ls_fail(LS_E_USAGE,
                            "class_sep, shift, scale: values up to %g of feature %lld need not be finite as "
                            "%s: use smaller factors",
-                           bound, (long long)j, ls_dtype_name(s->dtype));
+                           bound, (long long)j, ls_dtype_name(dtype));
     }
     return LS_OK;
+}
+
+static ls_status check_range(const ls_philox_classification *s, ls_dtype dtype)
+{
+    const ls_philox_mixture *m = &s->mixture;
+    double *bounds = NULL;
+    LS_TRY(ls_alloc(&bounds, (size_t)(m->n_informative + m->n_redundant + m->n_noise), sizeof *bounds,
+                    "bounds of the features"));
+    const ls_status status = bound_values(s, dtype, bounds);
+    ls_free(bounds);
+    return status;
 }
 
 static ls_status draw(ls_philox_classification *s, const ls_make_classification *p)
@@ -265,12 +276,14 @@ static ls_status draw(ls_philox_classification *s, const ls_make_classification 
     m->sources = s->sources;
     m->shift = s->shift;
     m->scale = s->scale;
-    double *bounds = NULL;
-    LS_TRY(ls_alloc(&bounds, (size_t)(m->n_informative + m->n_redundant + m->n_noise), sizeof *bounds,
-                    "bounds of the features"));
-    const ls_status status = check_range(s, bounds);
-    ls_free(bounds);
-    return status;
+    return check_range(s, s->dtype);
+}
+
+ls_status ls_philox_classification_set_dtype(ls_philox_classification *s, ls_dtype dtype)
+{
+    LS_TRY(check_range(s, dtype));
+    s->dtype = dtype;
+    return LS_OK;
 }
 
 ls_status ls_philox_classification_open(const ls_make_classification *p, ls_dtype dtype,

@@ -28,6 +28,10 @@ typedef struct ls_philox_classification ls_philox_classification;
 ls_status ls_philox_classification_open(const ls_make_classification *parameters, ls_dtype dtype,
                                         ls_philox_classification **source);
 
+/* From now on fills x in dtype; checked as when opened. LS_E_USAGE, LS_E_MEMORY, and nothing changed. Local.
+ */
+ls_status ls_philox_classification_set_dtype(ls_philox_classification *source, ls_dtype dtype);
+
 /* Frees it; NULL is allowed. Local. */
 void ls_philox_classification_close(ls_philox_classification *source);
 

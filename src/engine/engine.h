@@ -8,6 +8,7 @@
 #define LS_ENGINE_ENGINE_H
 
 #include "comm/tree.h"
+#include "data/segment.h"
 #include "lockstep/dataset.h"
 #include "lockstep/evaluate.h"
 #include "lockstep/model.h"
@@ -40,10 +41,9 @@ typedef struct ls_engine_kind {
     /* Bytes of n_shards packed shards with shard_rows[i] rows each (0 is allowed); n_shards is a power of
      * two. */
     size_t (*packed_size)(const ls_engine *engine, const int64_t *shard_rows, int64_t n_shards);
-    /* Lays the shards' rows out as gradient reads them. rows names them in x and y, those of one shard after
-     * those of the one before. */
-    void (*pack)(const ls_engine *engine, const void *x, const void *y, const int64_t *rows,
-                 const int64_t *shard_rows, int64_t n_shards, void *packed);
+    /* Lays the shards' rows out as gradient reads them; those of shard i begin at rows[i]. */
+    void (*pack)(const ls_engine *engine, const ls_rows *rows, const int64_t *shard_rows, int64_t n_shards,
+                 void *packed);
     /* Writes (not adds) the sums over the packed shards to message. */
     void (*gradient)(ls_engine *engine, const void *packed, const int64_t *shard_rows, int64_t n_shards,
                      void *message);

@@ -15,16 +15,19 @@ size_t ls_packed_rows_size(const ls_engine *engine, const int64_t *shard_rows, i
            ls_dtype_size(engine->model->dtype);
 }
 
-void ls_pack_rows(const ls_engine *engine, const void *x, const void *y, const int64_t *rows,
-                  const int64_t *shard_rows, int64_t n_shards, void *packed)
+void ls_pack_rows(const ls_engine *engine, const ls_rows *rows, const int64_t *shard_rows, int64_t n_shards,
+                  void *packed)
 {
     const size_t size = ls_dtype_size(engine->model->dtype),
                  row_size = (size_t)engine->model->n_features * size;
-    const int64_t n_rows = ls_total_rows(shard_rows, n_shards);
-    char *to_x = packed, *to_y = to_x + (size_t)n_rows * row_size;
-    for (int64_t i = 0; i < n_rows; i++, to_x += row_size, to_y += size) {
-        memcpy(to_x, (const char *)x + (size_t)rows[i] * row_size, row_size);
-        memcpy(to_y, (const char *)y + (size_t)rows[i] * size, size);
+    char *x = packed, *y = x + (size_t)ls_total_rows(shard_rows, n_shards) * row_size;
+    for (int64_t shard = 0; shard < n_shards; shard++) {
+        const size_t n = (size_t)shard_rows[shard];
+        if (n == 0) continue;
+        memcpy(x, rows[shard].x, n * row_size);
+        memcpy(y, rows[shard].y, n * size);
+        x += n * row_size;
+        y += n * size;
     }
 }
 

@@ -9,8 +9,8 @@
 int64_t ls_total_rows(const int64_t *shard_rows, int64_t n_shards);
 
 size_t ls_packed_rows_size(const ls_engine *engine, const int64_t *shard_rows, int64_t n_shards);
-void ls_pack_rows(const ls_engine *engine, const void *x, const void *y, const int64_t *rows,
-                  const int64_t *shard_rows, int64_t n_shards, void *packed);
+void ls_pack_rows(const ls_engine *engine, const ls_rows *rows, const int64_t *shard_rows, int64_t n_shards,
+                  void *packed);
 
 /* The gradient of n_shards shards of packed rows: that of each by itself, which adds to zeroed sums, and
  * these along the tree. partial has room for ls_tree_levels messages. */

@@ -11,10 +11,15 @@ typedef struct ls_calibration {
     int64_t packed_bytes; /* of the rank's rows of a batch as the engine reads them */
 } ls_calibration;
 
+/* Rows for it: made when they are read, with as many features as the model takes. Collective; arguments must
+ * agree. LS_E_MEMORY. The caller closes *dataset. */
+ls_status ls_calibrate_open(ls_session *session, const ls_model *model, int64_t n_samples,
+                            ls_dataset **dataset);
+
 /* What a rank does by itself in a step of this training if `share` of n_ranks ranks is its own: laying out
- * the rows of its shards, their gradients, the update. The rows are synthetic, as many of n_samples as fit a
- * few megabytes. Local. LS_E_MEMORY. */
-ls_status ls_calibrate_compute(const ls_model *model, const ls_train_options *options, int64_t n_samples,
+ * the rows of its shards, their gradients, the update. Of the rows as many are used as fit a few megabytes
+ * and are then kept. Local. LS_E_MEMORY. */
+ls_status ls_calibrate_compute(const ls_model *model, const ls_train_options *options, ls_dataset *dataset,
                                int n_ranks, int share, ls_calibration *result);
 
 /* Mean seconds of adding the sums of all ranks of the session once. Collective; arguments must agree.

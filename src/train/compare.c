@@ -20,7 +20,7 @@ static ls_status compare_arguments(ls_session *session, const ls_model *model,
     snprintf(text, sizeof text,
              "model of %lld features, %lld layers, %lld parameters in %s\nlayers with the digest %016llx\n"
              "initial weights with the digest %016llx\nepochs %lld\nbatch_size %lld\nlearning_rate %.17g\n"
-             "seed %llu\nshuffle %d\nn_shards %lld\nreduction %d\nengine %d\nverify_every %lld\n"
+             "seed %llu\nshuffle %d\nn_shards %lld\nreduction %d\nengine %d\nmemory %lld\nverify_every %lld\n"
              "output %d\ncheckpoint_dir with the digest %016llx\ncheckpoint_every_steps %lld\n"
              "checkpoint_every_epochs %lld\ncheckpoint_every_seconds %.17g\ncheckpoint_keep %lld\nresume %d\n"
              "allow_other_cpu %d",
@@ -28,10 +28,11 @@ static ls_status compare_arguments(ls_session *session, const ls_model *model,
              ls_dtype_name(model->dtype), (unsigned long long)layers, (unsigned long long)weights,
              (long long)options->epochs, (long long)options->batch_size, options->learning_rate,
              (unsigned long long)options->seed, options->shuffle, (long long)options->n_shards,
-             options->reduction, options->engine, (long long)options->verify_every, options->output != NULL,
-             (unsigned long long)directory, (long long)options->checkpoint_every_steps,
-             (long long)options->checkpoint_every_epochs, options->checkpoint_every_seconds,
-             (long long)options->checkpoint_keep, options->resume, options->allow_other_cpu);
+             options->reduction, options->engine, (long long)options->memory,
+             (long long)options->verify_every, options->output != NULL, (unsigned long long)directory,
+             (long long)options->checkpoint_every_steps, (long long)options->checkpoint_every_epochs,
+             options->checkpoint_every_seconds, (long long)options->checkpoint_keep, options->resume,
+             options->allow_other_cpu);
     return ls_session_compare(session, text, "call ls_train with the same model and options on all ranks");
 }
 

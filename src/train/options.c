@@ -19,6 +19,7 @@ void ls_train_defaults(ls_train_options *options)
                                   .learning_rate = 0.01,
                                   .shuffle = true,
                                   .reduction = LS_REDUCTION_TREE,
+                                  .memory = LS_TRAIN_MEMORY,
                                   .checkpoint_every_epochs = 1,
                                   .checkpoint_keep = 2};
 }

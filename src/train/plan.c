@@ -17,7 +17,7 @@
 #include "train/record.h"
 
 enum {
-    READING_BYTES = 8 << 20, /* buffers of HDF5 and of the readers */
+    READING_BYTES = 8 << 20, /* buffers of HDF5 and of the readers, of any file */
     LONG_HISTORY = 10000     /* epochs; a longer one grows as it does up to there */
 };
 
@@ -131,20 +131,31 @@ static int64_t program_bytes(void)
     return resident * sysconf(_SC_PAGESIZE) - ls_alloc_live_bytes();
 }
 
-/* What data/feed and train/batches hold of the data, at most. */
-static int64_t rows_bytes(const ls_plan *plan, const ls_order *order, const ls_model *model,
-                          const ls_calibration *calibration)
+/* What data/feed and train/batches hold of a rank's rows if they keep all of them, and what they need at
+ * least. */
+static int64_t all_rows_bytes(const ls_plan *plan, const ls_order *order, const ls_model *model,
+                              const ls_calibration *calibration, int64_t *least)
 {
-    const int64_t size = (int64_t)ls_dtype_size(model->dtype);
-    const int64_t kept = plan->max_rank_rows * (model->n_features + 1) * size,
-                  numbers = plan->max_batch_rows * (int64_t)sizeof(int64_t);
-    if (!order->shuffle)
-        return kept + numbers + order->n_batches * (calibration->packed_bytes + (int64_t)sizeof(ls_segment));
-    const int64_t window = plan->max_rank_rows / plan->max_rank_shards < order->window_rows
-                               ? plan->max_rank_rows / plan->max_rank_shards + 1
-                               : order->window_rows;
-    return kept + numbers + calibration->packed_bytes +
-           plan->max_rank_shards * window * (int64_t)sizeof(uint32_t);
+    const int64_t row = (model->n_features + 1) * (int64_t)ls_dtype_size(model->dtype);
+    *least = calibration->packed_bytes + plan->max_batch_rows * row;
+    if (!order->shuffle) return order->n_batches * calibration->packed_bytes;
+    const int64_t shard_rows = plan->max_rank_rows / plan->max_rank_shards + 1,
+                  window = shard_rows < order->window_rows ? shard_rows : order->window_rows;
+    *least += (plan->max_rank_shards + 1) * window * row + order->window_rows * (int64_t)sizeof(uint32_t);
+    return *least + plan->max_rank_rows * row;
+}
+
+/* Their memory, and what of the file is read again in every epoch. */
+static void find_rows(ls_plan *plan, const ls_order *order, const ls_model *model,
+                      const ls_train_options *options, const ls_calibration *calibration)
+{
+    int64_t least;
+    const int64_t all = all_rows_bytes(plan, order, model, calibration, &least);
+    plan->memory.rows = all <= options->memory ? all : options->memory > least ? options->memory : least;
+    const double kept = all <= options->memory    ? 1
+                        : options->memory > least ? (double)(options->memory - least) / (double)(all - least)
+                                                  : 0;
+    plan->epoch_bytes = (int64_t)((1 - kept) * (double)plan->first_epoch_bytes);
 }
 
 static ls_status exchange_bytes(const ls_plan *plan, const ls_model *model, int busiest, int64_t *bytes)
@@ -191,13 +202,13 @@ static void find_better(ls_plan *plan)
 
 /* Every rank of the session does what the busiest of n_ranks does, or its own share if it is one of them, at
  * the same time: they compete for memory as they will. */
-static ls_status measure(ls_session *session, const ls_model *model, const ls_train_options *options,
-                         int busiest, ls_plan *plan, ls_calibration *calibration)
+static ls_status measure_compute(ls_session *session, const ls_model *model, const ls_train_options *options,
+                                 ls_dataset *rows, int busiest, ls_plan *plan, ls_calibration *calibration)
 {
     ls_calibration own, lone;
     const bool is_real = session->size == plan->n_ranks;
-    ls_status status = ls_calibrate_compute(model, options, plan->n_samples, plan->n_ranks,
-                                            is_real ? session->rank : busiest, &own);
+    ls_status status =
+        ls_calibrate_compute(model, options, rows, plan->n_ranks, is_real ? session->rank : busiest, &own);
     LS_TRY(ls_session_agree(session, status));
     /* The other parts of it are the same on all ranks, or greatest on the busiest. */
     const double mine[3] = {own.seconds, (double)own.engine_bytes, (double)own.packed_bytes};
@@ -209,13 +220,24 @@ static ls_status measure(ls_session *session, const ls_model *model, const ls_tr
         plan->lone_seconds *= (double)plan->n_shards / (double)plan->max_rank_shards;
         if (plan->lone_seconds < LONE_STEP_SECONDS) {
             if (session->rank == 0) {
-                status = ls_calibrate_compute(model, options, plan->n_samples, 1, 0, &lone);
+                status = ls_calibrate_compute(model, options, rows, 1, 0, &lone);
                 plan->lone_seconds = lone.seconds;
             }
             LS_TRY(ls_session_agree(session, status));
         }
-        plan->exchange_seconds = LEAST_EXCHANGE_SECONDS;
     }
+    return LS_OK;
+}
+
+static ls_status measure(ls_session *session, const ls_model *model, const ls_train_options *options,
+                         int busiest, ls_plan *plan, ls_calibration *calibration)
+{
+    ls_dataset *rows;
+    LS_TRY(ls_calibrate_open(session, model, plan->n_samples, &rows));
+    const ls_status status = measure_compute(session, model, options, rows, busiest, plan, calibration);
+    ls_dataset_close(rows);
+    LS_TRY(status);
+    if (plan->n_ranks > 1) plan->exchange_seconds = LEAST_EXCHANGE_SECONDS;
     if (session->size > 1) {
         plan->exchange_ranks = session->size;
         LS_TRY(ls_calibrate_exchange(session, model, options, &plan->exchange_seconds));
@@ -224,8 +246,9 @@ static ls_status measure(ls_session *session, const ls_model *model, const ls_tr
     return LS_OK;
 }
 
-static ls_status find_memory(ls_session *session, const ls_model *model, const ls_order *order, int busiest,
-                             const ls_calibration *calibration, ls_plan *plan)
+static ls_status find_memory(ls_session *session, const ls_model *model, const ls_order *order,
+                             const ls_train_options *options, int busiest, const ls_calibration *calibration,
+                             ls_plan *plan)
 {
     malloc_trim(0); /* what the measurements have left */
     const int64_t mine = program_bytes();
@@ -235,9 +258,9 @@ static ls_status find_memory(ls_session *session, const ls_model *model, const l
     plan->memory = (ls_plan_memory){.program = most + READING_BYTES,
                                     .network = model->n_parameters * (int64_t)ls_dtype_size(model->dtype) +
                                                calibration->engine_bytes,
-                                    .rows = rows_bytes(plan, order, model, calibration),
                                     /* HDF5 makes the file in memory, and gives a copy of it. */
                                     .writing = 2 * plan->last_checkpoint_bytes};
+    find_rows(plan, order, model, options, calibration);
     plan->node_memory = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
     return ls_session_agree(session, exchange_bytes(plan, model, busiest, &plan->memory.exchange));
 }
@@ -266,5 +289,5 @@ ls_status ls_plan_training(ls_session *session, const ls_model *model, const ls_
     LS_TRY(measure(session, model, options, busiest, plan, &calibration));
     LS_TRY(ls_session_agree(session,
                             session->rank == 0 ? find_file_sizes(plan, model, &order, options) : LS_OK));
-    return find_memory(session, model, &order, busiest, &calibration, plan);
+    return find_memory(session, model, &order, options, busiest, &calibration, plan);
 }

@@ -2,21 +2,19 @@
 
 #include <jansson.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/json_text.h"
 #include "base/memory.h"
 #include "base/output_file.h"
 #include "comm/wait.h"
+#include "data/dataset.h"
 
 enum { STRIDE = 61 };                          /* a prime, so that no period of the data is hit each time */
 static const double LONG_STEP_SECONDS = 20e-6; /* such steps are all timed */
 
-double ls_now(void)
+void ls_times_begin(ls_times *times)
 {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+    times->read_before = ls_dataset_reading;
 }
 
 void ls_times_step_begins(ls_times *times)
@@ -24,6 +22,7 @@ void ls_times_step_begins(ls_times *times)
     times->begin = 0;
     if (--times->until_next > 0) return;
     if (times->stride == 0) times->stride = 1;
+    times->reading = ls_dataset_reading;
     times->step_begin = times->begin = ls_now();
 }
 
@@ -38,7 +37,8 @@ static double take(ls_times *times)
 void ls_times_computed(ls_times *times)
 {
     if (times->begin == 0) return;
-    times->compute += (double)times->stride * take(times);
+    const double read = ls_dataset_reading - times->reading;
+    times->compute += (double)times->stride * (take(times) - read);
     ls_wait_here = (ls_wait_watch){.on = true};
 }
 
@@ -81,11 +81,12 @@ ls_status ls_times_gather(ls_session *session, const ls_times *times, ls_train_t
     enum { PARTS = 4 };
     /* The samples say in which proportion, the whole how much. */
     const double sampled = times->compute + times->reduce + times->wait;
-    const double scale = sampled > 0 ? times->all / sampled : 0;
+    const double read = ls_dataset_reading - times->read_before;
+    const double scale = sampled > 0 ? (times->all - read) / sampled : 0;
     /* A lone rank reduces nothing: what was measured there is the clock. */
     const double reduce = session->size > 1 ? times->reduce : 0;
     const double own[PARTS] = {scale * (times->compute + times->reduce - reduce), scale * reduce,
-                               scale * times->wait, times->io};
+                               scale * times->wait, times->io + read};
     ls_time_spread *const parts[PARTS] = {&result->compute, &result->communication, &result->waiting,
                                           &result->io};
     double sums[PARTS], least[PARTS], most[PARTS];

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "base/place.h"
@@ -94,7 +95,7 @@ static int64_t iterations(const run *r)
 static ls_status make_settings(run *r, ls_dataset *dataset)
 {
     char data[LS_DATASET_DIGEST_SIZE];
-    LS_TRY(ls_dataset_digest(r->session, dataset, data));
+    LS_TRY(ls_dataset_digest(r->session, dataset, r->model->dtype, data));
     return ls_session_agree(
         r->session, ls_record_settings(&r->order, r->model, r->options, data, r->engine->kind, &r->settings));
 }
@@ -163,7 +164,8 @@ static ls_status prepare(run *r, ls_dataset *dataset)
                           &r->tree));
     ls_place_at(LS_AT_READ, -1);
     const double begin = ls_now();
-    const ls_status read = ls_batches_create(&r->order, dataset, r->engine, r->tree, &r->batches);
+    const ls_status read =
+        ls_batches_create(&r->order, dataset, r->engine, r->tree, options->memory, &r->batches);
     r->times.io += ls_now() - begin;
     LS_TRY(ls_session_agree(r->session, read));
     LS_TRY(make_settings(r, dataset));
@@ -218,16 +220,23 @@ static ls_status write_output(run *r)
     return ls_session_agree(r->session, status);
 }
 
-/* The sums of this rank's shards, one message per subtree. */
-static void compute(run *r, int64_t epoch, int64_t k)
+/* The sums of this rank's shards, one message per subtree. If their rows cannot be read the messages are
+ * zero. */
+static ls_status compute(run *r, int64_t epoch, int64_t k)
 {
-    ls_batches_enter(r->batches, epoch, k);
+    const ls_status status = ls_batches_enter(r->batches, epoch, k);
+    if (status != LS_OK) {
+        for (int i = 0; i < ls_tree_n_subtrees(r->tree); i++)
+            memset(ls_tree_message(r->tree, i), 0, r->engine->layout.size);
+        return status;
+    }
     for (int i = 0; i < ls_tree_n_subtrees(r->tree); i++) {
         const int64_t *shard_rows;
         const void *packed = ls_batches_packed(r->batches, i, &shard_rows);
         r->engine->kind->gradient(r->engine, packed, shard_rows, ls_tree_subtree(r->tree, i).count,
                                   ls_tree_message(r->tree, i));
     }
+    return LS_OK;
 }
 
 /* One step: local sums, one reduction, the same update on every rank. */
@@ -237,7 +246,7 @@ static ls_status step(run *r)
     const ls_message_layout *layout = &r->engine->layout;
     const bool verify = options->verify_every && iterations(r) % options->verify_every == 0;
     ls_times_step_begins(&r->times);
-    compute(r, r->position.epoch, r->position.step);
+    const ls_status computed = compute(r, r->position.epoch, r->position.step);
     /* What the rank itself has to say goes into its first message. Every rank has one: there are no more than
      * shards. */
     int64_t *own = ls_message_ints(layout, ls_tree_message(r->tree, 0));
@@ -253,6 +262,14 @@ static ls_status step(run *r)
     ls_times_reduced(&r->times);
     const int64_t *ints = ls_message_ints(layout, sum);
     const ls_metrics batch = ls_step_metrics(layout, sum);
+    /* A rank that could not read its rows has added nothing, so that samples are missing: everybody sees it.
+     */
+    if (batch.n_samples != ls_order_batch_rows(&r->order, r->position.step)) {
+        LS_TRY(ls_session_agree(r->session, computed));
+        return ls_fail(LS_E_INTERNAL, "step %lld of epoch %lld has counted %lld samples",
+                       (long long)r->position.step + 1, (long long)r->position.epoch + 1,
+                       (long long)batch.n_samples);
+    }
     if (verify) LS_TRY(ls_verify_compare(r->session, r->model, ints + LS_STEP_INTS, iterations(r)));
     /* The sum is the same everywhere, so all ranks stop here together. */
     if (!isfinite(batch.loss_sum))
@@ -371,6 +388,7 @@ static ls_status train(run *r, ls_dataset *dataset)
     LS_TRY(prepare(r, dataset));
     r->first_iterations = iterations(r);
     tell_setup(r);
+    ls_times_begin(&r->times);
     while (r->position.epoch < r->options->epochs) LS_TRY(train_epoch(r));
     if (r->options->checkpoint_dir && r->saved_iterations != iterations(r)) LS_TRY(write_checkpoint(r));
     if (r->options->output) LS_TRY(write_output(r));

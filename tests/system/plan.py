@@ -41,6 +41,8 @@ def check_memory(lockstep, data, model, ranks, options):
     check(real[-1] <= most + 8 * MB, "more memory than told:", what)
     check(real[-1] >= 0.7 * most - 8 * MB, "far less memory than told:", what)
     check(os.path.getsize(model) == told["checkpoint_bytes"], "size of the model file:", os.path.getsize(model), what)
+    if ranks == 0:
+        return
     alone = plan(lockstep, data, options, ranks, 0)
     check(real[-1] <= alone["rank_memory"]["rank_0"] + 8 * MB, "more memory than a lone process told:", alone, what)
     same = ("checkpoint_bytes", "first_epoch_bytes", "rank_rows", "rank_batch_rows", "rank_shards", "steps", "max_ranks")
@@ -61,7 +63,10 @@ def check_sizes(lockstep, data, directory):
 
 def check_bytes(lockstep, data, n_samples, n_features):
     told = plan(lockstep, data, [], 0, 0)
-    check(told["first_epoch_bytes"] == n_samples * (8 * n_features + 1) and told["epoch_bytes"] == 0, "bytes to read:", told)
+    all_bytes = n_samples * (8 * n_features + 1)
+    check(told["first_epoch_bytes"] == all_bytes and told["epoch_bytes"] == 0, "bytes to read:", told)
+    half = plan(lockstep, data, ["--shuffle", "none", "--memory", n_samples * (n_features + 1) * 2, "--batch-size", 1000], 0, 0)
+    check(0.45 * all_bytes < half["epoch_bytes"] < 0.55 * all_bytes, "bytes to read where half of the rows fit:", half)
 
 
 def check_node(lockstep, data):
@@ -86,6 +91,8 @@ def main():
         check_memory(lockstep, data, model, ranks, ["--hidden", 8, "--batch-size", 1000, "--shuffle", "none"])
         check_memory(lockstep, data, model, ranks, ["--hidden", 8, "--batch-size", 1000])
         check_memory(lockstep, small, model, ranks, ["--hidden", "512,512", "--batch-size", 1000, "--dtype", "float64"])
+    for shuffle in ("none", "epoch"):  # not all rows fit
+        check_memory(lockstep, data, model, 0, ["--batch-size", 1000, "--shuffle", shuffle, "--memory", "16M"])
     check_memory(lockstep, data, model, 0, ["--batch-size", 8, "--shuffle", "none", "--engine", "reference"])
     check_memory(lockstep, small, model, 2, ["--hidden", "128,128", "--batch-size", 256, "--engine", "blas"])
     check_bytes(lockstep, data, 300000, 20)

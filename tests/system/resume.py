@@ -84,9 +84,10 @@ STOPS = ("SIGUSR1 rank", "SIGTERM rank", "SIGUSR1 mpirun", "SIGKILL rank", "SIGK
 
 def stop(choose, job, directory, kind, ranks, every, step):
     """Runs the job up to about step; True if it was stopped there."""
-    arguments = job.arguments(directory, every)
+    memory = (None, "0", "20k")[step % 3]  # rows kept, streamed, or some of either
+    arguments = job.arguments(directory, every, memory=memory)
     if kind == "epochs":
-        arguments = job.arguments(directory, every, epochs=min(EPOCHS, step // STEPS + 1))
+        arguments = job.arguments(directory, every, memory=memory, epochs=min(EPOCHS, step // STEPS + 1))
         r = Run(job.lockstep, arguments, ranks).wait()
         check(r.code == 0, kind, r)
         return check(steps_in(directory + "/ck")[-1] == min(EPOCHS, step // STEPS + 1) * STEPS, kind, r)

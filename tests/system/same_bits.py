@@ -3,7 +3,8 @@
 
 Model files, checkpoints, histories, measures and predictions of the same job as a plain process and on 1 2 3 4 5 7 8 ranks
 are compared byte by byte, over types, orders of the rows, batch sizes, shards, architectures and kinds of data files, for every
-engine that the command offers. --long adds random combinations, four times as many.
+engine that the command offers. The plain process keeps all rows in memory; half of the others stream them, and data that can be made on
+the fly are. --long adds random combinations, four times as many.
 """
 import csv
 import os
@@ -18,6 +19,7 @@ import common
 from common import check, expect, run, same_bytes
 
 RANKS = (1, 2, 3, 4, 5, 7, 8)
+MADE = ["--n-samples", 1200, "--n-features", 4, "--random-state", 9, "--train-size", 0.8, "--weights", "0.3,0.7", "--shift", "none"]
 
 
 class Case:
@@ -25,8 +27,10 @@ class Case:
                  every="7steps"):
         self.__dict__.update(locals())
 
-    def train(self, directory):
-        options = ["train", self.data, "--dtype", self.dtype, "--shuffle", self.shuffle, "--batch-size", self.batch,
+    def train(self, directory, ranks):
+        rows = ["--generate"] + MADE if ranks in (3, 7) and "made" in self.data else [self.data]
+        memory = {0: "256M", 1: "0", 3: "20k", 5: "0", 8: "40k"}.get(ranks)
+        options = ["train"] + rows + (["--memory", memory] if memory else []) + ["--dtype", self.dtype, "--shuffle", self.shuffle, "--batch-size", self.batch,
                    "--hidden", self.hidden, "--activation", self.activation, "--epochs", self.epochs, "--seed", 3,
                    "--learning-rate", 0.1, "--verbose", 0, "-o", directory + "/m.h5", "--history", directory + "/h.csv"]
         if self.every:
@@ -46,6 +50,9 @@ def make_data(lockstep, directory):
         files[name] = directory + "/%s.h5" % name
         expect(0, lockstep, ["generate", "-o", files[name], "--n-samples", rows + 50, "--n-features", features,
                              "--n-informative", 3, "--n-redundant", 0, "--random-state", 5, "--train-size", rows, "--dtype", dtype])
+    for name, dtype in (("made", "float64"), ("made32", "float32")):
+        files[name] = directory + "/%s.h5" % name
+        expect(0, lockstep, ["generate", "-o", files[name], "--rng", "philox", "--dtype", dtype] + MADE)
     files["gzip"] = directory + "/gzip.h5"
     with h5py.File(files["uneven"]) as source, h5py.File(files["gzip"], "w") as target:
         for part in ("train", "test"):
@@ -65,7 +72,7 @@ def without_times(path):
 def train(lockstep, case, directory, ranks, engine):
     shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
-    return expect(0, lockstep, case.train(directory) + engine, ranks)
+    return expect(0, lockstep, case.train(directory, ranks) + engine, ranks)
 
 
 def compare(case, r, reference, directory):
@@ -163,6 +170,8 @@ def main():
         Case(files["uneven"], "float32", "epoch", 10, 64, "2,2"),  # shards without rows
         Case(files["gzip"], "float64", "none", 256, 256, "3"),
         Case(files["gzip"], "float32", "epoch", 100, 32, "5,5,5"),
+        Case(files["made"], "float64", "epoch", 50, 8, "3"),
+        Case(files["made32"], "float32", "none", 37, 16, "2,2"),
         Case(files["tiny"], "float32", "epoch", 8, hidden="2,2", epochs=9),
         Case(files["uneven"], "float64", "epoch", 5000, hidden="2", every="1epochs"),  # one batch, larger than the data
         Case(files["wide"], "float32", "epoch", 100, 8, "150", every=None),
@@ -171,7 +180,7 @@ def main():
         choose = random.Random(options.seed)
         cases += [random_case(choose, files) for _ in range(4 * len(cases))]
     trained(lockstep, directory, files, cases, engines)
-    measured(lockstep, directory, [cases[0], cases[6], cases[10]], engines)
+    measured(lockstep, directory, [cases[0], cases[6], cases[12]], engines)
     other_modes(lockstep, directory, files)
     common.finish()
 

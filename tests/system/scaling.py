@@ -147,7 +147,7 @@ def check_refusals(lockstep, directory):
     check("nowhere/lockstep is missing" in done.stderr, "no program:", done)
     done = study(directory, "--lockstep", lockstep, "--ranks", "1", "--options", "--learning-rate 1e30 --activation relu",
                  "--n-samples", "100", "--repetitions", "1", "--no-report", code=1)
-    check("FAILED: exit code 7: the loss" in done.stderr and "1 runs failed" in done.stderr, "a run that fails:", done)
+    check("FAILED: exit code 7: the loss" in done.stderr and "1 run failed" in done.stderr, "a run that fails:", done)
 
 
 def main():

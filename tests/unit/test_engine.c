@@ -41,13 +41,16 @@ static ls_engine *make_engine(const ls_engine_kind *kind, const ls_model *model,
 static void gradient(ls_engine *engine, const void *x, const void *y, const int64_t *shard_rows,
                      int64_t n_shards, void *message)
 {
-    int64_t rows[ROWS];
-    for (int64_t i = 0; i < ROWS; i++) rows[i] = i;
+    ls_rows rows[ROWS];
+    const size_t value = ls_dtype_size(engine->model->dtype);
+    for (int64_t s = 0, row = 0; s < n_shards; row += shard_rows[s++])
+        rows[s] = (ls_rows){(const char *)x + (size_t)(row * engine->model->n_features) * value,
+                            (const char *)y + (size_t)row * value};
     void *packed;
     const size_t size = engine->kind->packed_size(engine, shard_rows, n_shards);
     assert_int_equal(ls_alloc(&packed, size, 1, "packed rows"), LS_OK);
     memset(packed, 0xff, size);
-    engine->kind->pack(engine, x, y, rows, shard_rows, n_shards, packed);
+    engine->kind->pack(engine, rows, shard_rows, n_shards, packed);
     engine->kind->gradient(engine, packed, shard_rows, n_shards, message);
     ls_free(packed);
 }

@@ -157,12 +157,15 @@ static void compute(const ls_engine_kind *kind, const ls_model *model, int64_t n
 {
     ls_engine *engine;
     void *packed;
-    int64_t rows[ROWS];
-    for (int64_t i = 0; i < ROWS; i++) rows[i] = (i * 7) % ROWS;
+    ls_rows rows[ROWS];
+    const size_t value = ls_dtype_size(model->dtype);
+    for (int64_t s = 0, row = 0; s < n_shards; row += shard_rows[s++])
+        rows[s] = (ls_rows){(const char *)x + (size_t)(row * model->n_features) * value,
+                            (const char *)y + (size_t)row * value};
     assert_int_equal(ls_engine_create(kind, model, ROWS, n_shards, 0, &engine), LS_OK);
     assert_int_equal(ls_alloc(&packed, engine->kind->packed_size(engine, shard_rows, n_shards), 1, "packed"),
                      LS_OK);
-    kind->pack(engine, x, y, rows, shard_rows, n_shards, packed);
+    kind->pack(engine, rows, shard_rows, n_shards, packed);
     memset(r, 0, sizeof *r);
     r->message = calloc(1, engine->layout.size);
     kind->gradient(engine, packed, shard_rows, n_shards, r->message);

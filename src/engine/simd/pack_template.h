@@ -1,50 +1,74 @@
 /* Rows into lanes for one type. The including file defines REAL and NAME(x). */
 
-/* One sample into a lane of a step; NULL y for rows without labels. */
-static inline void NAME(pack_sample)(REAL *step, int64_t lane, int64_t width, int64_t n_features,
-                                     const REAL *x, REAL label)
+/* Whole steps of one shard: rows one after the other become columns of `lanes` values, `width` apart. Called
+ * with constants where it matters, so that the compiler makes shuffles of it. */
+static inline __attribute__((always_inline)) void NAME(turn)(const REAL *restrict x, const REAL *restrict y,
+                                                             int64_t n_steps, int64_t lanes, int64_t width,
+                                                             int64_t n_features, REAL *restrict packed)
 {
-    for (int64_t i = 0; i < n_features; i++) step[i * width + lane] = x[i];
-    step[n_features * width + lane] = label;
+    for (int64_t step = 0; step < n_steps; step++) {
+        for (int64_t i = 0; i < n_features; i++)
+            for (int64_t l = 0; l < lanes; l++) packed[i * width + l] = x[l * n_features + i];
+        for (int64_t l = 0; l < lanes; l++) packed[n_features * width + l] = y[l];
+        x += lanes * n_features;
+        y += lanes;
+        packed += (n_features + 1) * width;
+    }
 }
 
-/* Shards side by side; rows says where their samples lie in x and y. A lane without a sample takes the
- * features of the group's first: values that real samples have too cannot bring a NaN of their own. */
-static void NAME(pack_group)(const simd_state *state, const shard_group *group, const REAL *x, const REAL *y,
-                             const int64_t *rows, const int64_t *shard_rows, REAL *packed)
+LS_WIDE static void NAME(turn_steps)(const REAL *x, const REAL *y, int64_t n_steps, int64_t lanes,
+                                     int64_t width, int64_t n_features, REAL *packed)
 {
-    const int64_t n_features = state->network.n_features, width = group->width,
-                  shard_lanes = state->shard_lanes;
-    const int64_t first =
-        group->n_steps > 0 ? rows[0] : 0; /* in a group with samples the next row is one of them */
-    const int64_t step_values = (n_features + 1) * width;
-    int64_t lane = 0;
-    for (int64_t s = 0; s < group->n_shards; s++, lane += shard_lanes) {
-        int64_t row = 0;
-        for (int64_t step = 0; step < group->n_steps; step++)
-            for (int64_t l = 0; l < shard_lanes; l++, row++) {
-                const bool there = row < shard_rows[s];
-                const int64_t source = there ? rows[row] : first;
-                NAME(pack_sample)
-                (packed + step * step_values, lane + l, width, n_features, x + source * n_features,
-                 there ? y[source] : -1);
-            }
-        rows += shard_rows[s];
+    enum { MOST = 64 / sizeof(REAL) };
+    if (n_features == 2 && lanes == MOST && width == MOST)
+        NAME(turn)(x, y, n_steps, MOST, MOST, 2, packed);
+    else if (n_features == 2 && lanes == MOST / 2 && width == MOST)
+        NAME(turn)(x, y, n_steps, MOST / 2, MOST, 2, packed);
+    else
+        NAME(turn)(x, y, n_steps, lanes, width, n_features, packed);
+}
+
+/* One shard's rows into its lanes of a group, of n_steps steps in all. A lane without a sample takes the
+ * features of `spare`: values that real samples have too cannot bring a NaN of their own. y may be NULL. */
+static void NAME(pack_shard)(const REAL *x, const REAL *y, int64_t n_rows, int64_t n_steps, int64_t lanes,
+                             int64_t width, int64_t n_features, const REAL *spare, REAL *packed)
+{
+    const int64_t step_values = (n_features + 1) * width, whole = y && lanes >= 4 ? n_rows / lanes : 0;
+    if (whole > 0) NAME(turn_steps)(x, y, whole, lanes, width, n_features, packed);
+    for (int64_t step = whole, row = whole * lanes; step < n_steps; step++)
+        for (int64_t l = 0; l < lanes; l++, row++) {
+            const bool there = row < n_rows;
+            const REAL *from = there ? x + row * n_features : spare;
+            REAL *to = packed + step * step_values + l;
+            for (int64_t i = 0; i < n_features; i++) to[i * width] = from[i];
+            to[n_features * width] = there && y ? y[row] : -1;
+        }
+}
+
+/* Shards side by side. */
+static void NAME(pack_group)(const simd_state *state, const shard_group *group, const ls_rows *rows,
+                             const int64_t *shard_rows, REAL *packed)
+{
+    const int64_t n_features = state->network.n_features, width = group->width, lanes = state->shard_lanes;
+    const REAL *spare = NULL;
+    for (int64_t s = 0; s < group->n_shards && !spare; s++)
+        if (shard_rows[s] > 0) spare = rows[s].x;
+    for (int64_t s = 0; s < group->n_shards; s++) {
+        NAME(pack_shard)
+        (rows[s].x, rows[s].y, shard_rows[s], group->n_steps, lanes, width, n_features, spare,
+         packed + s * lanes);
     }
-    for (; lane < width; lane++)
-        for (int64_t step = 0; step < group->n_steps; step++) NAME(pack_sample)
-    (packed + step * step_values, lane, width, n_features, x + first * n_features, -1);
+    if (group->lanes < width) {
+        NAME(pack_shard)
+        (NULL, NULL, 0, group->n_steps, width - group->lanes, width, n_features, spare,
+         packed + group->lanes);
+    }
 }
 
 /* Rows as they follow one another; y may be NULL. */
 static void NAME(pack_rows)(const simd_state *state, const shard_group *group, const REAL *x, const REAL *y,
                             int64_t n_rows, REAL *packed)
 {
-    const int64_t n_features = state->network.n_features, width = group->width;
-    for (int64_t step = 0, row = 0; step < group->n_steps; step++, packed += (n_features + 1) * width)
-        for (int64_t lane = 0; lane < width; lane++, row++) {
-            const bool there = row < n_rows;
-            NAME(pack_sample)
-            (packed, lane, width, n_features, x + (there ? row : 0) * n_features, there && y ? y[row] : -1);
-        }
+    NAME(pack_shard)
+    (x, y, n_rows, group->n_steps, group->width, group->width, state->network.n_features, x, packed);
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/wide.h"
 #include "engine/engine.h"
 #include "engine/simd/kernel.h"
 
@@ -262,19 +263,18 @@ static size_t simd_packed_size(const ls_engine *engine, const int64_t *shard_row
 #undef REAL
 #undef NAME
 
-static void simd_pack(const ls_engine *engine, const void *x, const void *y, const int64_t *rows,
-                      const int64_t *shard_rows, int64_t n_shards, void *packed)
+static void simd_pack(const ls_engine *engine, const ls_rows *rows, const int64_t *shard_rows,
+                      int64_t n_shards, void *packed)
 {
     const simd_state *state = engine->state;
     char *to = packed;
     for (int64_t s = 0; s < n_shards;) {
         const shard_group group = group_of(state, shard_rows + s, n_shards - s);
         if (engine->model->dtype == LS_FLOAT32) {
-            pack_group_float32(state, &group, x, y, rows, shard_rows + s, (float *)to);
+            pack_group_float32(state, &group, rows + s, shard_rows + s, (float *)to);
         } else {
-            pack_group_float64(state, &group, x, y, rows, shard_rows + s, (double *)to);
+            pack_group_float64(state, &group, rows + s, shard_rows + s, (double *)to);
         }
-        for (int64_t i = 0; i < group.n_shards; i++) rows += shard_rows[s + i];
         s += group.n_shards;
         to += (size_t)(group.n_steps * group.width * (engine->model->n_features + 1)) * value_size(engine);
     }

@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +95,9 @@ static void print_notice(void *context, const char *text)
     fprintf(stderr, "lockstep: %s\n", text);
 }
 
+/* Labels that spread so many times more over batches than by chance are no accident. */
+#define SORTED_SPREAD 2.0
+
 /* What the observer's functions need. */
 typedef struct view {
     cli_progress_style style;
@@ -141,7 +145,16 @@ static const char *seconds_text(double seconds, char text[16])
     return text;
 }
 
-static void print_times(void *context, const ls_train_times *times)
+static void print_mixing(const ls_train_mixing *mixing, bool shuffle)
+{
+    if (isnan(mixing->neighbours) || isnan(mixing->label_spread)) return;
+    fprintf(stderr, "order: neighbours correlate by %.3f, labels of batches spread %.2f times as by chance\n",
+            mixing->neighbours, mixing->label_spread);
+    if (!shuffle && mixing->label_spread > SORTED_SPREAD)
+        fprintf(stderr, "the data seem sorted by label: --shuffle epoch would mix them\n");
+}
+
+static void print_end(void *context, const ls_train_times *times, const ls_train_mixing *mixing)
 {
     const view *v = context;
     const int n_ranks = ls_session_size(v->session);
@@ -156,6 +169,7 @@ static void print_times(void *context, const ls_train_times *times)
                 times->better_ranks, times->better_ranks == 1 ? "" : "s",
                 seconds_text(times->better_seconds, compute),
                 seconds_text(times->compute + times->communication + times->waiting, io));
+    print_mixing(mixing, v->train->shuffle);
 }
 
 /* Both kinds of loss: Keras' fit shows the mean over an epoch while the weights changed, evaluate that of one
@@ -321,7 +335,7 @@ static int run(int argc, char **argv)
                                             .begin = print_setup,
                                             .progress = print_progress,
                                             .notice = print_notice,
-                                            .end = print_times};
+                                            .end = print_end};
         status = ls_train(session, model, dataset, &train, &observer, &history);
     }
     if (status == LS_OK && history_path) status = ls_history_write_csv(session, &history, history_path);

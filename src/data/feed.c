@@ -1,5 +1,6 @@
 #include "data/feed.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "data/windows.h"
 
@@ -23,6 +24,7 @@ struct ls_feed {
     int64_t expected, ahead;    /* batches that the system knows of, and how many it should */
     ls_segment *segments;
     char *x, *y;
+    double seconds; /* spent reading */
 };
 
 static ls_status prepare_runs(ls_feed *feed)
@@ -80,6 +82,11 @@ void ls_feed_destroy(ls_feed *feed)
     ls_free(feed);
 }
 
+double ls_feed_seconds(const ls_feed *feed)
+{
+    return feed->windows ? ls_windows_seconds(feed->windows) : feed->seconds;
+}
+
 int64_t ls_feed_bytes(const ls_feed *feed)
 {
     return (feed->run_batches * feed->batch_rows + 1) * (int64_t)(feed->row_size + feed->size);
@@ -123,7 +130,9 @@ static ls_status read_run(ls_feed *feed, int64_t k)
     const int64_t end = k + (left < feed->run_batches ? left : feed->run_batches);
     feed->run_begin = feed->run_end = 0; /* of no use should reading fail */
     const int64_t n = segments_of(feed, k, end, 0, feed->segments);
+    const double begin = ls_now();
     LS_TRY(ls_dataset_read_segments(feed->dataset, feed->dtype, feed->segments, n, feed->x, feed->y));
+    feed->seconds += ls_now() - begin;
     feed->run_begin = k;
     feed->run_end = end;
     expect_ahead(feed);

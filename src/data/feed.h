@@ -20,6 +20,9 @@ void ls_feed_destroy(ls_feed *feed);
 /* Bytes that it takes to hand out batches in file order. Local. */
 int64_t ls_feed_bytes(const ls_feed *feed);
 
+/* Seconds spent reading until now. Local. */
+double ls_feed_seconds(const ls_feed *feed);
+
 /* The rows of batch k of an epoch: (*rows)[i] is where those of the feed's shard i begin, ls_order_share of
  * them, of the feed's dtype. They belong to the feed and hold until the next call. Cheapest for batches in
  * their order. LS_E_INPUT, LS_E_MEMORY. Local. */

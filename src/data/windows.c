@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 
 typedef struct shard {
@@ -26,6 +27,7 @@ struct ls_windows {
     char *raw_x, *raw_y; /* a window in the order of the shard's numbering */
     uint32_t *rows;      /* the order inside a window */
     ls_segment *segments;
+    double seconds; /* spent reading */
 };
 
 static int64_t at_most(int64_t n, int64_t most)
@@ -57,8 +59,11 @@ static int64_t count_kept(const ls_windows *w, int64_t memory)
 static ls_status read_rows(ls_windows *w, const shard *s, int64_t first, int64_t n, ls_segment *segments,
                            char *x, char *y)
 {
+    const double begin = ls_now();
     const int64_t n_segments = ls_order_segments(w->order, s->number, first, n, segments);
-    return ls_dataset_read_segments(w->dataset, w->dtype, segments, n_segments, x, y);
+    const ls_status status = ls_dataset_read_segments(w->dataset, w->dtype, segments, n_segments, x, y);
+    w->seconds += ls_now() - begin;
+    return status;
 }
 
 /* All rows of a shard: near ones are read together. */
@@ -146,6 +151,11 @@ void ls_windows_destroy(ls_windows *w)
     ls_free(w->rows);
     ls_free(w->segments);
     ls_free(w);
+}
+
+double ls_windows_seconds(const ls_windows *w)
+{
+    return w->seconds;
 }
 
 static bool is_within_kept(const ls_windows *w, const ls_window *window)

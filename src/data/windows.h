@@ -18,6 +18,9 @@ ls_status ls_windows_create(const ls_order *order, ls_dataset *dataset, ls_dtype
 /* Frees it; NULL is allowed. Local. */
 void ls_windows_destroy(ls_windows *windows);
 
+/* Seconds spent reading until now. Local. */
+double ls_windows_seconds(const ls_windows *windows);
+
 /* The rows of batch k of an epoch, for each shard where they begin. They belong to the windows and hold until
  * the next call. Cheapest for batches in their order. LS_E_INPUT, LS_E_MEMORY. Local. */
 ls_status ls_windows_batch(ls_windows *windows, int64_t epoch, int64_t k, ls_rows *rows);

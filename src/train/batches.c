@@ -194,6 +194,11 @@ ls_status ls_batches_enter(ls_batches *batches, int64_t epoch, int64_t k)
     return LS_OK;
 }
 
+double ls_batches_seconds(const ls_batches *batches)
+{
+    return batches->feed ? ls_feed_seconds(batches->feed) : 0;
+}
+
 const void *ls_batches_packed(const ls_batches *batches, int i, const int64_t **shard_rows)
 {
     const int64_t first = ls_tree_subtree(batches->tree, i).first - first_shard(batches);

@@ -23,6 +23,9 @@ void ls_batches_destroy(ls_batches *batches);
  * this rank has no rows in the batch. Local. */
 ls_status ls_batches_enter(ls_batches *batches, int64_t epoch, int64_t k);
 
+/* Seconds spent reading until now. Local. */
+double ls_batches_seconds(const ls_batches *batches);
+
 /* The rows of the rank's subtree number i in the present batch, and *shard_rows, how many each of its shards
  * has. Both hold until the next ls_batches_enter. Local. */
 const void *ls_batches_packed(const ls_batches *batches, int i, const int64_t **shard_rows);

@@ -1,18 +1,9 @@
 #include "train/times.h"
 
-#include <time.h>
-
 #include "comm/wait.h"
 
 enum { STRIDE = 61 };                          /* a prime, so that no period of the data is hit each time */
 static const double LONG_STEP_SECONDS = 20e-6; /* such steps are all timed */
-
-double ls_now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 void ls_times_step_begins(ls_times *times)
 {
@@ -78,8 +69,9 @@ ls_status ls_times_gather(ls_session *session, const ls_times *times, ls_train_t
     const double scale = sampled > 0 ? times->all / sampled : 0;
     /* A lone rank reduces nothing: what was measured there is the clock. */
     const double reduce = session->size > 1 ? times->reduce : 0;
-    double own[4] = {scale * (times->compute + times->reduce - reduce), scale * reduce, scale * times->wait,
-                     times->io},
+    const double compute = scale * (times->compute + times->reduce - reduce) - times->read_in_steps;
+    double own[4] = {compute > 0 ? compute : 0, scale * reduce, scale * times->wait,
+                     times->io + times->read_in_steps},
            sums[4];
     LS_TRY(ls_mpi_check(MPI_Allreduce(own, sums, 4, MPI_DOUBLE, MPI_SUM, session->comm), "MPI_Allreduce"));
     *result = (ls_train_times){.compute = sums[0] / session->size,

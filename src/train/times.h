@@ -3,20 +3,19 @@
 #ifndef LS_TRAIN_TIMES_H
 #define LS_TRAIN_TIMES_H
 
+#include "base/clock.h"
 #include "comm/comm.h"
 #include "lockstep/train.h"
 
 typedef struct ls_times {
     double compute, reduce,
-        wait;   /* seconds of the steps that were timed, each weighted by the steps it stands for */
-    double io;  /* reading the data, writing checkpoints and the model */
-    double all; /* seconds of all steps */
+        wait;             /* seconds of the steps that were timed, each weighted by the steps it stands for */
+    double io;            /* reading the data, writing checkpoints and the model */
+    double read_in_steps; /* reading that is a part of the steps' compute */
+    double all;           /* seconds of all steps */
     int64_t stride, until_next;
     double step_begin, begin; /* of a timed step and of its present part; begin is 0 in other steps */
 } ls_times;
-
-/* The monotonic clock, in seconds. Local. */
-double ls_now(void);
 
 /* Around the parts of a step, in this order. Local. */
 void ls_times_step_begins(ls_times *times);

@@ -15,9 +15,11 @@
 #include "lockstep/interrupt.h"
 #include "model/model_file.h"
 #include "train/batches.h"
+#include "train/check.h"
 #include "train/checkpoint.h"
 #include "train/compare.h"
 #include "train/history.h"
+#include "train/mixing.h"
 #include "train/optimizer.h"
 #include "train/record.h"
 #include "train/times.h"
@@ -27,7 +29,6 @@ enum {
     MAX_DEFAULT_SHARDS = 64,
     SHARD_SAMPLES = 64,     /* shorter shards cost a GEMM too much */
     MIN_DEFAULT_SHARDS = 8, /* so many ranks can always share a batch of that many samples */
-    EXACT_FLOAT32 = 1 << 24,
     PATH_SIZE = 4096
 };
 
@@ -56,51 +57,6 @@ int64_t ls_train_default_shards(int64_t batch_size)
     return shards;
 }
 
-static ls_status check_options(const ls_session *session, const ls_model *model, const ls_dataset *dataset,
-                               const ls_train_options *options, int64_t n_shards)
-{
-    const int64_t n_samples = ls_dataset_n_samples(dataset);
-    const int n_ranks = ls_session_size(session);
-    if (options->epochs < 1)
-        return ls_fail(LS_E_USAGE, "epochs is %lld: it must be at least 1", (long long)options->epochs);
-    if (options->batch_size < 1)
-        return ls_fail(LS_E_USAGE, "batch_size is %lld: it must be at least 1",
-                       (long long)options->batch_size);
-    if (!isfinite(options->learning_rate) || options->learning_rate <= 0)
-        return ls_fail(LS_E_USAGE, "learning_rate is %g: it must be a positive number",
-                       options->learning_rate);
-    if (n_shards < 1 || (n_shards & (n_shards - 1)))
-        return ls_fail(LS_E_USAGE, "shards is %lld: it must be a power of two", (long long)n_shards);
-    if (options->checkpoint_keep < 1)
-        return ls_fail(LS_E_USAGE, "checkpoint_keep is %lld: it must be at least 1",
-                       (long long)options->checkpoint_keep);
-    if (options->resume && !options->checkpoint_dir)
-        return ls_fail(LS_E_USAGE, "resume needs checkpoint_dir, the directory to resume from");
-    if (options->reduction == LS_REDUCTION_MPI && model->dtype == LS_FLOAT32 &&
-        options->batch_size >= EXACT_FLOAT32)
-        return ls_fail(
-            LS_E_USAGE,
-            "batch_size is %lld: with the mpi reduction and float32, counts are exact below %d only",
-            (long long)options->batch_size, EXACT_FLOAT32);
-    LS_TRY(ls_engine_check_features(model, dataset));
-    if (n_ranks > n_samples)
-        return ls_fail(LS_E_USAGE, "%s: has %lld rows, fewer than the %d ranks: start at most %lld ranks",
-                       ls_dataset_x_name(dataset), (long long)n_samples, n_ranks, (long long)n_samples);
-    if (n_ranks > options->batch_size)
-        return ls_fail(
-            LS_E_USAGE,
-            "batch_size is %lld, fewer samples than the %d ranks: start at most %lld ranks or use a larger "
-            "batch_size",
-            (long long)options->batch_size, n_ranks, (long long)options->batch_size);
-    if (n_ranks > n_shards)
-        return ls_fail(
-            LS_E_USAGE,
-            "a batch of %lld samples is cut into %lld shards, fewer than the %d ranks: start at most %lld "
-            "ranks or set shards to a larger power of two (which changes the rounding of the result)",
-            (long long)options->batch_size, (long long)n_shards, n_ranks, (long long)n_shards);
-    return LS_OK;
-}
-
 /* Everything that one run needs, so that it is freed in one place. */
 typedef struct run {
     ls_session *session;
@@ -122,6 +78,9 @@ typedef struct run {
     double clock;              /* at the last look, on rank 0 */
     int64_t clock_stride, steps_to_look;
     ls_times times;
+    bool mixes; /* the labels of this epoch's batches are counted */
+    ls_mixing labels;
+    ls_train_mixing mixing;
     int64_t saved_iterations; /* steps that the newest checkpoint has, -1 for none */
 } run;
 
@@ -251,6 +210,7 @@ static ls_status prepare(run *r, ls_dataset *dataset)
         ls_batches_create(&r->order, dataset, r->engine, r->tree, options->memory, &r->batches);
     r->times.io += ls_now() - begin;
     LS_TRY(ls_session_agree(r->session, read));
+    r->times.read_in_steps = -ls_batches_seconds(r->batches); /* from here on */
     LS_TRY(make_settings(r, dataset));
     return options->resume ? resume(r) : LS_OK;
 }
@@ -322,6 +282,15 @@ static ls_status compute(run *r, int64_t epoch, int64_t k)
     return LS_OK;
 }
 
+/* In the first epoch of the run, if all of it is there. */
+static void count_mixing(run *r, const ls_metrics *batch)
+{
+    if (batch->n_samples == r->order.batch_size) ls_mixing_add(&r->labels, batch->tp + batch->fn);
+    if (r->position.step < r->order.n_batches - 1) return;
+    r->mixes = false;
+    r->mixing.label_spread = ls_mixing_label_spread(&r->labels, &r->order, &r->position.metrics);
+}
+
 /* One step: local sums, one reduction, the same update on every rank. */
 static ls_status step(run *r)
 {
@@ -361,6 +330,7 @@ static ls_status step(run *r)
             "the loss of step %lld in epoch %lld is not finite: use a smaller learning_rate (it is %g)",
             (long long)r->position.step + 1, (long long)r->position.epoch + 1, options->learning_rate);
     ls_metrics_add(&r->position.metrics, &batch);
+    if (r->mixes) count_mixing(r, &batch);
     ls_sgd_step(r->model, sum, batch.n_samples, options->learning_rate);
     r->stop = ints[LS_STEP_SIGNALS] != 0;
     r->checkpoint_due = ints[LS_STEP_CHECKPOINT] != 0;
@@ -443,6 +413,17 @@ static ls_status train_epoch(run *r)
     return LS_OK;
 }
 
+/* How well the rows are mixed, as far as the order tells. */
+static ls_status look_at_order(run *r)
+{
+    ls_status status = LS_OK;
+    r->mixing = (ls_train_mixing){NAN, NAN};
+    r->mixes = r->position.step == 0;
+    if (ls_session_rank(r->session) == 0)
+        status = ls_mixing_neighbours(&r->order, r->position.epoch, &r->mixing.neighbours);
+    return ls_session_agree(r->session, status);
+}
+
 static void tell_setup(const run *r)
 {
     if (ls_session_rank(r->session) != 0 || !r->observer || !r->observer->begin) return;
@@ -453,18 +434,20 @@ static void tell_setup(const run *r)
     r->observer->begin(r->observer->context, &setup);
 }
 
-static ls_status tell_times(const run *r)
+static ls_status tell_times(run *r)
 {
+    r->times.read_in_steps += ls_batches_seconds(r->batches);
     ls_train_times times;
     LS_TRY(ls_times_gather(r->session, &r->times, &times));
     if (ls_session_rank(r->session) == 0 && r->observer && r->observer->end)
-        r->observer->end(r->observer->context, &times);
+        r->observer->end(r->observer->context, &times, &r->mixing);
     return LS_OK;
 }
 
 static ls_status train(run *r, ls_dataset *dataset)
 {
     LS_TRY(prepare(r, dataset));
+    LS_TRY(look_at_order(r));
     tell_setup(r);
     while (r->position.epoch < r->options->epochs) LS_TRY(train_epoch(r));
     if (r->options->checkpoint_dir && r->saved_iterations != iterations(r)) LS_TRY(write_checkpoint(r));
@@ -485,7 +468,7 @@ ls_status ls_train(ls_session *session, ls_model *model, ls_dataset *dataset, co
                  options->n_shards ? options->n_shards : ls_train_default_shards(options->batch_size)};
     ls_history_clear(history);
     LS_TRY(ls_train_compare(session, model, options, ls_engine_choose(options->engine, model), observer));
-    LS_TRY(check_options(session, model, dataset, options, r.n_shards));
+    LS_TRY(ls_train_check(session, model, dataset, options, r.n_shards));
     const ls_status status = train(&r, dataset);
     ls_checkpoint_release(r.lock);
     json_decref(r.settings);

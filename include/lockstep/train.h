@@ -129,6 +129,15 @@ typedef struct ls_train_times {
  * which alone times is read. Collective. LS_E_OUTPUT. */
 ls_status ls_train_times_write_json(ls_session *session, const ls_train_times *times, const char *path);
 
+/* How well the rows were mixed in the first epoch of a run; NaN where it cannot be told: too few rows or
+ * batches, labels all alike, an epoch resumed in the middle. */
+typedef struct ls_train_mixing {
+    double neighbours;   /* correlation between the places in the data of rows used one after the other: 1 in
+                            the order of the file, 0 in a perfect shuffle */
+    double label_spread; /* standard deviation of the labels over batches beside that of a perfect shuffle:
+                            about 1, many where the data are sorted by label and batches see it */
+} ls_train_mixing;
+
 typedef struct ls_train_observer {
     void *context;
     /* Called on rank 0 once, when everything has been checked and read and the first step is next. May be
@@ -141,7 +150,7 @@ typedef struct ls_train_observer {
      * NULL. */
     void (*notice)(void *context, const char *text);
     /* Called on rank 0 when all is done. May be NULL. */
-    void (*end)(void *context, const ls_train_times *times);
+    void (*end)(void *context, const ls_train_times *times, const ls_train_mixing *mixing);
 } ls_train_observer;
 
 /* Trains model in place on the rows of dataset. Each rank reads and keeps its own rows only. history is

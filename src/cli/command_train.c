@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,9 @@ static void print_notice(void *context, const char *text)
     (void)context;
     fprintf(stderr, "lockstep: %s\n", text);
 }
+
+/* Labels that spread so many times more over batches than by chance are no accident. */
+#define SORTED_SPREAD 2.0
 
 /* What the observer's functions need. */
 typedef struct view {
@@ -54,7 +58,16 @@ static void print_progress(void *context, const ls_train_progress *progress)
     cli_progress(((const view *)context)->style, progress);
 }
 
-static void take_times(void *context, const ls_train_times *times)
+static void print_mixing(const ls_train_mixing *mixing, bool shuffle)
+{
+    if (isnan(mixing->neighbours) || isnan(mixing->label_spread)) return;
+    fprintf(stderr, "order: neighbours correlate by %.3f, labels of batches spread %.2f times as by chance\n",
+            mixing->neighbours, mixing->label_spread);
+    if (!shuffle && mixing->label_spread > SORTED_SPREAD)
+        fprintf(stderr, "the data seem sorted by label: --shuffle epoch would mix them\n");
+}
+
+static void take_end(void *context, const ls_train_times *times, const ls_train_mixing *mixing)
 {
     view *v = context;
     const int n_ranks = times->n_ranks;
@@ -71,6 +84,7 @@ static void take_times(void *context, const ls_train_times *times)
                 times->better_ranks, times->better_ranks == 1 ? "" : "s",
                 cli_seconds_text(times->better_seconds, compute),
                 cli_seconds_text(times->compute.mean + times->communication.mean + times->waiting.mean, io));
+    print_mixing(mixing, v->train->shuffle);
 }
 
 /* Both kinds of loss: Keras' fit shows the mean over an epoch while the weights changed, evaluate that of one
@@ -122,7 +136,7 @@ static int run(int argc, char **argv)
                                             .begin = print_setup,
                                             .progress = print_progress,
                                             .notice = print_notice,
-                                            .end = take_times};
+                                            .end = take_end};
         status = ls_train(session, model, dataset, train, &observer, &history);
     }
     if (status == LS_OK && training.history_path)

@@ -76,8 +76,8 @@ ls_status ls_evaluate(ls_session *session, const ls_model *model, ls_dataset *da
     if (!ls_dataset_has_y(dataset))
         return ls_fail(LS_E_INPUT, "%s: has no labels to measure against", ls_dataset_x_name(dataset));
     ls_message_layout_init(&layout, model->dtype, 0, LS_STEP_DOUBLES, LS_STEP_INTS);
-    ls_status status = ls_session_agree(
-        session, ls_engine_create(ls_engine_choose(LS_ENGINE_AUTO, model), model, LS_MEASURED_BATCH, 1, 0, &engine));
+    ls_status status = ls_session_agree(session, ls_engine_create(ls_engine_choose(LS_ENGINE_AUTO, model),
+                                                                  model, LS_MEASURED_BATCH, 1, 0, &engine));
     if (status == LS_OK)
         status = ls_tree_create(session, &layout, choose_leaves(ls_dataset_n_samples(dataset)), false, &tree);
     if (status == LS_OK) status = ls_session_agree(session, measure_own_rows(engine, dataset, tree, &layout));

@@ -70,8 +70,8 @@ ls_status ls_predict(ls_session *session, const ls_model *model, ls_dataset *con
 
     ls_engine *engine;
     ls_dataset_writer *writer;
-    ls_status status = ls_session_agree(
-        session, ls_engine_create(ls_engine_choose(LS_ENGINE_AUTO, model), model, LS_MEASURED_BATCH, 1, 0, &engine));
+    ls_status status = ls_session_agree(session, ls_engine_create(ls_engine_choose(LS_ENGINE_AUTO, model),
+                                                                  model, LS_MEASURED_BATCH, 1, 0, &engine));
     if (status == LS_OK) status = ls_dataset_writer_create(session, output, &writer);
     if (status == LS_OK) {
         status = declare(writer, model->dtype, sets, names, n_sets, y_pred, class_array);

@@ -46,6 +46,8 @@ ls_status ls_train_check_options(const ls_model *model, const ls_dataset *datase
     if (options->batch_size < 1)
         return ls_fail(LS_E_USAGE, "batch_size is %lld: it must be at least 1",
                        (long long)options->batch_size);
+    if (options->memory < 0)
+        return ls_fail(LS_E_USAGE, "memory is %lld: it must not be negative", (long long)options->memory);
     if (!isfinite(options->learning_rate) || options->learning_rate <= 0)
         return ls_fail(LS_E_USAGE, "learning_rate is %g: it must be a positive number",
                        options->learning_rate);

@@ -17,6 +17,7 @@
 #include "train/checkpoint.h"
 #include "train/compare.h"
 #include "train/history.h"
+#include "train/mixing.h"
 #include "train/optimizer.h"
 #include "train/options.h"
 #include "train/record.h"
@@ -53,6 +54,9 @@ typedef struct run {
     ls_times times;
     double begin;             /* of the whole run */
     int64_t first_iterations; /* steps that the run did not do itself */
+    bool mixes;               /* the labels of this epoch's batches are counted */
+    ls_mixing labels;
+    ls_train_mixing mixing;
     int64_t saved_iterations; /* steps that the newest checkpoint has, -1 for none */
 } run;
 
@@ -239,6 +243,15 @@ static ls_status compute(run *r, int64_t epoch, int64_t k)
     return LS_OK;
 }
 
+/* In the first epoch of the run, if all of it is there. */
+static void count_mixing(run *r, const ls_metrics *batch)
+{
+    if (batch->n_samples == r->order.batch_size) ls_mixing_add(&r->labels, batch->tp + batch->fn);
+    if (r->position.step < r->order.n_batches - 1) return;
+    r->mixes = false;
+    r->mixing.label_spread = ls_mixing_label_spread(&r->labels, &r->order, &r->position.metrics);
+}
+
 /* One step: local sums, one reduction, the same update on every rank. */
 static ls_status step(run *r)
 {
@@ -278,6 +291,7 @@ static ls_status step(run *r)
             "the loss of step %lld in epoch %lld is not finite: use a smaller learning_rate (it is %g)",
             (long long)r->position.step + 1, (long long)r->position.epoch + 1, options->learning_rate);
     ls_metrics_add(&r->position.metrics, &batch);
+    if (r->mixes) count_mixing(r, &batch);
     ls_sgd_step(r->model, sum, batch.n_samples, options->learning_rate);
     r->stop = ints[LS_STEP_SIGNALS] != 0;
     r->checkpoint_due = ints[LS_STEP_CHECKPOINT] != 0;
@@ -360,6 +374,17 @@ static ls_status train_epoch(run *r)
     return LS_OK;
 }
 
+/* How well the rows are mixed, as far as the order tells. */
+static ls_status look_at_order(run *r)
+{
+    ls_status status = LS_OK;
+    r->mixing = (ls_train_mixing){NAN, NAN};
+    r->mixes = r->position.step == 0;
+    if (ls_session_rank(r->session) == 0)
+        status = ls_mixing_neighbours(&r->order, r->position.epoch, &r->mixing.neighbours);
+    return ls_session_agree(r->session, status);
+}
+
 static void tell_setup(const run *r)
 {
     if (ls_session_rank(r->session) != 0 || !r->observer || !r->observer->begin) return;
@@ -370,7 +395,7 @@ static void tell_setup(const run *r)
     r->observer->begin(r->observer->context, &setup);
 }
 
-static ls_status tell_times(const run *r)
+static ls_status tell_times(run *r)
 {
     ls_train_times times;
     LS_TRY(ls_times_gather(r->session, &r->times, &times));
@@ -379,13 +404,14 @@ static ls_status tell_times(const run *r)
     times.n_steps = iterations(r) - r->first_iterations;
     times.seconds = ls_now() - r->begin;
     if (ls_session_rank(r->session) == 0 && r->observer && r->observer->end)
-        r->observer->end(r->observer->context, &times);
+        r->observer->end(r->observer->context, &times, &r->mixing);
     return LS_OK;
 }
 
 static ls_status train(run *r, ls_dataset *dataset)
 {
     LS_TRY(prepare(r, dataset));
+    LS_TRY(look_at_order(r));
     r->first_iterations = iterations(r);
     tell_setup(r);
     ls_times_begin(&r->times);

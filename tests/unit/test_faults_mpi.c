@@ -130,10 +130,21 @@ static ls_status train(void)
     return train_with(&options);
 }
 
+/* Rows are read in the steps. */
+static ls_status train_from_stream(void)
+{
+    ls_train_options options;
+    ls_train_defaults(&options);
+    options.memory = 0;
+    options.shuffle = false;
+    return train_with(&options);
+}
+
 static ls_status train_and_keep(int64_t keep, bool resume)
 {
     ls_train_options options;
     ls_train_defaults(&options);
+    options.memory = 0;
     options.checkpoint_dir = path_of("work");
     options.checkpoint_every_epochs = 0;
     options.checkpoint_every_steps = 5;
@@ -225,6 +236,7 @@ static operation operations[] = {
     {"open session", open_session},
     {"generate by philox", generate_by_philox},
     {"times", write_times},
+    {"train from a stream", train_from_stream},
 };
 enum { N_OPERATIONS = sizeof operations / sizeof operations[0] };
 

@@ -86,7 +86,7 @@ static void segments_of_a_part_are_those_of_the_whole(void **state)
 {
     (void)state;
     ls_order order;
-    ls_segment whole[200], part[200];
+    ls_segment whole[400], part[400];
     ls_order_init(&order, 10007, 20, 100, 4, true, 9);
     for (int64_t s = 0; s < 4; s++) {
         const int64_t n = ls_order_shard_rows(&order, s), n_whole = ls_order_segments(&order, s, 0, n, whole);
@@ -159,7 +159,7 @@ static void sorted_data_reach_every_shard_evenly(void **state)
         int64_t *used = shard_rows(&order, s, 0), low = 0;
         for (int64_t i = 0; i < n; i++) low += used[i] < 40000;
         const double share = (double)low / (double)n;
-        assert_true(share > 0.5 - 6 * 0.5 / 8.8 && share < 0.5 + 6 * 0.5 / 8.8); /* 78 blocks per shard */
+        assert_true(share > 0.5 - 6 * 0.5 / 17.6 && share < 0.5 + 6 * 0.5 / 17.6); /* 312 blocks per shard */
         free(used);
     }
 }

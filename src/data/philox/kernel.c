@@ -212,11 +212,17 @@ static void choose_clusters(const ls_philox_mixture *mixture, const ls_philox_sc
     }
 }
 
+enum { AT_ONCE = 32 }; /* divides LS_PHILOX_GRAIN */
+
 static void choose_labels(const ls_philox_mixture *mixture, const ls_philox_scratch *scratch, uint64_t first,
                           int64_t n)
 {
     int32_t *labels = scratch->labels;
-    for (int64_t i = 0; i < n; i++) labels[i] = mixture->classes[scratch->clusters[i]];
+    if (mixture->n_classes == 2) { /* clusters take the classes in turn */
+        for (int64_t i = 0; i < n; i++) labels[i] = (int32_t)(scratch->clusters[i] & 1);
+    } else {
+        for (int64_t i = 0; i < n; i++) labels[i] = mixture->classes[scratch->clusters[i]];
+    }
     if (mixture->flip_below == 0) return;
     uint32_t *words = scratch->words; /* sample i has word i % 4 of index i / 4 */
     for (int64_t i = 0; i < n; i += TOGETHER * 4 * VL) {
@@ -233,10 +239,16 @@ static void choose_labels(const ls_philox_mixture *mixture, const ls_philox_scra
     }
     const uint32_t last = (uint32_t)(mixture->flip_below - 1);
     const double class_per_word = mixture->class_per_word;
-    for (int64_t i = 0; i < n; i++) {
-        const uint32_t word = words[i] <= last ? words[i] : 0; /* others might leave the range of a class */
-        const int32_t drawn = (int32_t)((double)word * class_per_word);
-        labels[i] = words[i] <= last ? drawn : labels[i];
+    for (int64_t at = 0; at < n; at += AT_ONCE) {
+        uint32_t redrawn = 0;
+        for (int64_t i = at; i < at + AT_ONCE; i++) redrawn |= words[i] <= last;
+        if (!redrawn) continue; /* few are, usually */
+        for (int64_t i = at; i < at + AT_ONCE; i++) {
+            const uint32_t word =
+                words[i] <= last ? words[i] : 0; /* others might leave the range of a class */
+            const int32_t drawn = (int32_t)((double)word * class_per_word);
+            labels[i] = words[i] <= last ? drawn : labels[i];
+        }
     }
 }
 

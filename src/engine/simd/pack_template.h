@@ -53,6 +53,15 @@ static void NAME(pack_group)(const simd_state *state, const shard_group *group, 
     const REAL *spare = NULL;
     for (int64_t s = 0; s < group->n_shards && !spare; s++)
         if (shard_rows[s] > 0) spare = rows[s].x;
+    if (lanes == 1 && group->n_steps == 1) { /* the smallest batches: a row of each shard */
+        for (int64_t lane = 0; lane < width; lane++) {
+            const bool there = lane < group->n_shards && shard_rows[lane] > 0;
+            const REAL *from = there ? rows[lane].x : spare;
+            for (int64_t i = 0; i < n_features; i++) packed[i * width + lane] = from[i];
+            packed[n_features * width + lane] = there ? *(const REAL *)rows[lane].y : -1;
+        }
+        return;
+    }
     for (int64_t s = 0; s < group->n_shards; s++) {
         NAME(pack_shard)
         (rows[s].x, rows[s].y, shard_rows[s], group->n_steps, lanes, width, n_features, spare,

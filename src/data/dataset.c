@@ -136,11 +136,11 @@ const char *ls_dataset_y_name(const ls_dataset *dataset)
 ls_status ls_dataset_read_segments(ls_dataset *dataset, ls_dtype dtype, const ls_segment *segments,
                                    int64_t n_segments, void *x, void *y)
 {
-    LS_TRY(ls_dataset_sieve(&dataset->x, dtype, LS_SIEVE_FINITE, segments, n_segments, x));
+    LS_TRY(ls_dataset_sieve(&dataset->x, dtype, LS_CHECK_FINITE, segments, n_segments, x));
     if (!y) return LS_OK;
     if (!dataset->has_y)
         return ls_fail(LS_E_INTERNAL, "%s: labels of a set that was opened without", dataset->x_place.name);
-    return ls_dataset_sieve(&dataset->y, dtype, LS_SIEVE_LABELS, segments, n_segments, y);
+    return ls_dataset_sieve(&dataset->y, dtype, LS_CHECK_LABELS, segments, n_segments, y);
 }
 
 ls_status ls_dataset_read_rows(ls_dataset *dataset, ls_dtype dtype, int64_t first_row, int64_t n_rows,

@@ -1,6 +1,10 @@
 #include "data/feed.h"
 
+#include <string.h>
+
 #include "base/memory.h"
+
+enum { SEGMENTS_OF_A_PASS = 1 << 20 };
 
 struct ls_feed {
     const ls_order *order;
@@ -14,19 +18,51 @@ struct ls_feed {
     int64_t *shard_rows, *last_rows; /* of each shard in a batch, and in the last one of an epoch */
 };
 
+typedef struct segment_list {
+    ls_segment *segments;
+    int64_t n, capacity;
+} segment_list;
+
+/* Appends the segments of a shard. */
+static ls_status add_segments(segment_list *list, const ls_order *order, int64_t shard)
+{
+    ls_segment *more;
+    int64_t n;
+    LS_TRY(ls_order_segments(order, shard, &more, &n));
+    ls_status status = LS_OK;
+    if (list->n + n > list->capacity) {
+        ls_segment *larger;
+        const int64_t capacity = 2 * list->capacity + n;
+        status = ls_alloc(&larger, (size_t)capacity, sizeof *larger, "row numbers of the shards of a rank");
+        if (status == LS_OK) {
+            if (list->n > 0) memcpy(larger, list->segments, (size_t)list->n * sizeof *larger);
+            ls_free(list->segments);
+            list->segments = larger;
+            list->capacity = capacity;
+        }
+    }
+    if (status == LS_OK && n > 0) memcpy(list->segments + list->n, more, (size_t)n * sizeof *more);
+    if (status == LS_OK) list->n += n;
+    ls_free(more);
+    return status;
+}
+
+/* As few passes over the file as the lists of rows allow: where rows are compressed together, nearly every
+ * shard has some of them. */
 static ls_status read_rows(ls_feed *feed, ls_dataset *dataset, ls_dtype dtype)
 {
-    for (int64_t i = 0; i < feed->n_shards; i++) {
-        ls_segment *segments;
-        int64_t n_segments;
-        LS_TRY(ls_order_segments(feed->order, feed->first_shard + i, &segments, &n_segments));
+    ls_status status = LS_OK;
+    for (int64_t i = 0; i < feed->n_shards && status == LS_OK;) {
         const size_t at = (size_t)feed->shard_begin[i] * feed->value_size;
-        const ls_status status = ls_dataset_read_segments(
-            dataset, dtype, segments, n_segments, feed->x + at * (size_t)feed->n_features, feed->y + at);
-        ls_free(segments);
-        LS_TRY(status);
+        segment_list list = {0};
+        while (i < feed->n_shards && status == LS_OK && list.n < SEGMENTS_OF_A_PASS)
+            status = add_segments(&list, feed->order, feed->first_shard + i++);
+        if (status == LS_OK)
+            status = ls_dataset_read_segments(dataset, dtype, list.segments, list.n,
+                                              feed->x + at * (size_t)feed->n_features, feed->y + at);
+        ls_free(list.segments);
     }
-    return LS_OK;
+    return status;
 }
 
 static ls_status prepare(ls_feed *feed, ls_dataset *dataset, ls_dtype dtype)

@@ -6,7 +6,6 @@
 #include "progress.h"
 #include "source.h"
 #include "start.h"
-#include "terminal.h"
 
 static const char detail[] =
     CLI_SOURCE_DETAIL "\nThe model is the same on any number of ranks: a batch is cut into --shards parts, "
@@ -90,13 +89,13 @@ static bool parse_period(const char *text, ls_train_options *train)
 static void print_notice(void *context, const char *text)
 {
     (void)context;
+    cli_progress_break();
     fprintf(stderr, "lockstep: %s\n", text);
 }
 
 /* What the observer's functions need. */
 typedef struct view {
-    cli_progress_style style;
-    bool silent;
+    const cli_progress_options *progress;
     const ls_session *session;
     const ls_model *model;
     const ls_dataset *dataset;
@@ -106,7 +105,7 @@ typedef struct view {
 static void print_setup(void *context, const ls_train_setup *setup)
 {
     const view *v = context;
-    if (v->silent) return;
+    if (v->progress->verbose == 0) return;
     fprintf(stderr, "%s: %lld samples, %lld features\n", ls_dataset_x_name(v->dataset),
             (long long)setup->n_samples, (long long)v->model->n_features);
     fprintf(stderr, "model: %lld", (long long)v->model->n_features);
@@ -124,7 +123,7 @@ static void print_setup(void *context, const ls_train_setup *setup)
 
 static void print_progress(void *context, const ls_train_progress *progress)
 {
-    cli_progress(((const view *)context)->style, progress);
+    cli_progress_epoch(((const view *)context)->progress, progress);
 }
 
 /* "1.23 s", "45 ms", "6 us" */
@@ -145,7 +144,7 @@ static void print_times(void *context, const ls_train_times *times)
     const view *v = context;
     const int n_ranks = ls_session_size(v->session);
     char compute[16], communication[16], waiting[16], io[16];
-    if (v->silent) return;
+    if (v->progress->verbose == 0) return;
     fprintf(stderr, "time: %s compute, %s communication, %s waiting, %s reading and writing%s\n",
             seconds_text(times->compute, compute), seconds_text(times->communication, communication),
             seconds_text(times->waiting, waiting), seconds_text(times->io, io),
@@ -180,13 +179,11 @@ static int run(int argc, char **argv)
     static const char *const shuffles[] = {"none", "epoch", NULL};
     static const char *const engines[] = {"auto", "simd", "blas", "reference", NULL};
     static const char *const reductions[] = {"tree", "mpi", NULL};
-    static const char *const progresses[] = {"auto", "bar", "lines", NULL};
-    enum { AUTO, BAR };
     ls_train_options train;
     ls_train_defaults(&train);
     wanted_model wanted = {.activation = "tanh"};
-    int shuffle = 1, progress = AUTO;
-    int64_t verbose = 1;
+    int shuffle = 1;
+    cli_progress_options progress = {.verbose = 1};
     double stall_timeout = 0;
     int engine = LS_ENGINE_AUTO, reduction = LS_REDUCTION_TREE;
     const char *x = NULL, *y = NULL, *history_path = NULL, *checkpoint_every = "1epochs";
@@ -232,11 +229,7 @@ static int run(int argc, char **argv)
         {"reduction", 0, CLI_CHOICE, &reduction, "tree|mpi",
          "how sums cross ranks: the fixed tree, or MPI_Allreduce, whose bits depend on the number of ranks",
          .choices = reductions},
-        {"verbose", 0, CLI_INT, &verbose, "0|1|2", "0 silent, 1 progress bar, 2 one line per epoch",
-         .maximum = 2},
-        {"progress", 0, CLI_CHOICE, &progress, "auto|bar|lines",
-         "with --verbose 1: a bar on a terminal and lines elsewhere, or always one of them",
-         .choices = progresses},
+        CLI_PROGRESS_OPTIONS(&progress, "one line per epoch"),
         CLI_SOURCE_OPTIONS(&x, &y),
         {.kind = CLI_END}};
     const char *positionals[CLI_MAX_POSITIONALS];
@@ -260,15 +253,13 @@ static int run(int argc, char **argv)
     train.reduction = (ls_reduction)reduction;
     train.shuffle = shuffle == 1;
     train.seed = (uint64_t)wanted.seed;
-    cli_progress_style style = verbose == 0 ? CLI_PROGRESS_NONE : CLI_PROGRESS_LINES;
-    if (verbose == 1 && (progress == BAR || (progress == AUTO && cli_is_terminal(stderr))))
-        style = CLI_PROGRESS_BAR;
 
     ls_session *session = NULL;
     ls_dataset *dataset = NULL;
     ls_model *model = NULL;
     ls_history history = {0};
     ls_metrics finished;
+    cli_operation measuring;
     ls_status status = cli_start(&cli_train, options, positionals, &session);
     if (status == LS_OK) status = ls_session_watch(session, stall_timeout);
     if (status == LS_OK && history_path) status = ls_session_check_output(session, history_path);
@@ -278,7 +269,7 @@ static int run(int argc, char **argv)
     }
     if (status == LS_OK) status = make_model(session, &wanted, ls_dataset_n_features(dataset), &model);
     if (status == LS_OK) {
-        view shown = {style, verbose == 0, session, model, dataset, &train};
+        view shown = {&progress, session, model, dataset, &train};
         const ls_train_observer observer = {.context = &shown,
                                             .begin = print_setup,
                                             .progress = print_progress,
@@ -287,7 +278,9 @@ static int run(int argc, char **argv)
         status = ls_train(session, model, dataset, &train, &observer, &history);
     }
     if (status == LS_OK && history_path) status = ls_history_write_csv(session, &history, history_path);
-    if (status == LS_OK) status = ls_evaluate(session, model, dataset, &finished);
+    if (status == LS_OK)
+        status = ls_evaluate(session, model, dataset, cli_progress_begin(&measuring, &progress, "evaluate"),
+                             &finished);
     if (status == LS_OK && ls_session_rank(session) == 0) print_results(&history, &finished, train.output);
     ls_history_clear(&history);
     ls_model_free(model);

@@ -70,7 +70,7 @@ void ls_hdf5_close_list(hid_t property_list);
 #define H5Tarray_create2(...)    LS_FALLIBLE(LS_FAULT_HDF5, H5Tarray_create2(__VA_ARGS__))
 #define H5Tcopy(...)             LS_FALLIBLE(LS_FAULT_HDF5, H5Tcopy(__VA_ARGS__))
 #define H5Tcreate(...)           LS_FALLIBLE(LS_FAULT_HDF5, H5Tcreate(__VA_ARGS__))
-#define H5Tequal(...)             LS_FALLIBLE(LS_FAULT_HDF5, H5Tequal(__VA_ARGS__))
+#define H5Tequal(...)            LS_FALLIBLE(LS_FAULT_HDF5, H5Tequal(__VA_ARGS__))
 #define H5Tget_array_dims2(...)  LS_FALLIBLE(LS_FAULT_HDF5, H5Tget_array_dims2(__VA_ARGS__))
 #define H5Tget_member_type(...)  LS_FALLIBLE(LS_FAULT_HDF5, H5Tget_member_type(__VA_ARGS__))
 #define H5Tget_super(...)        LS_FALLIBLE(LS_FAULT_HDF5, H5Tget_super(__VA_ARGS__))

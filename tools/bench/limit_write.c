@@ -27,7 +27,8 @@ int main(int argc, char **argv)
     MPI_Comm_size(MPI_COMM_WORLD, &ranks);
     check(argc == 3, "usage: limit_write FILE MEGABYTES");
     memset(piece, rank + 1, PIECE);
-    const off_t n_pieces = atoll(argv[2]), begin = n_pieces * rank / ranks, end = n_pieces * (rank + 1) / ranks;
+    const off_t n_pieces = atoll(argv[2]), begin = n_pieces * rank / ranks,
+                end = n_pieces * (rank + 1) / ranks;
     MPI_Barrier(MPI_COMM_WORLD);
     double seconds = MPI_Wtime(), slowest;
     const int file = open(argv[1], O_CREAT | O_WRONLY, 0666);

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""What making the samples costs: the speed of generate --rng philox beside that of the same ranks' bare pwrite, as a Markdown table.
+"""What making the samples costs: generate --rng philox beside bare pwrite by the same ranks, as a Markdown table.
 
     tools/bench/writing.py build/lockstep [--samples N] [--rounds N] [--ranks 1,2]
                            [--dtypes float32,float64] [--directory DIRECTORY]
 
-The two take turns and write as many bytes, both up to the end of fsync. generate's seconds are those of its own last line: without
-the start of MPI, with putting the file in place. The table has the medians over the rounds, and the median of the rounds' ratios with
-quartiles. DIRECTORY (by default the program's) says which disk; limit_write.c beside this file is the bare pwrite.
+The two take turns and write as many bytes, both up to the end of fsync. generate's seconds are those of its own last line:
+without the start of MPI, with putting the file in place. The table has the medians over the rounds, and the median of the
+rounds' ratios with quartiles. DIRECTORY (by default the program's) says which disk; limit_write.c beside this file is the
+bare pwrite.
 """
 import argparse
 import os
@@ -48,7 +49,8 @@ def main():
     parser.add_argument("--directory", help="where to write (default: beside the program)")
     options = parser.parse_args()
     lockstep = os.path.abspath(options.lockstep)
-    print("| file | ranks | generate s | million samples/s | pwrite s | GB/s | generate reaches |\n|---|---|---|---|---|---|---|")
+    print("| file | ranks | generate s | million samples/s | pwrite s | GB/s | generate reaches |")
+    print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(dir=options.directory or os.path.dirname(lockstep)) as directory:
         program, path = directory + "/limit_write", directory + "/file"
         source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "limit_write.c")

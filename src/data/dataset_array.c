@@ -308,7 +308,6 @@ void ls_dataset_array_close(ls_dataset_array *array)
     ls_hdf5_close_space(array->space);
     ls_hdf5_close_dataset(array->dataset);
     ls_hdf5_close_file(array->file);
-    if (array->descriptor >= 0) close(array->descriptor);
     memset(array, 0, sizeof *array);
 }
 

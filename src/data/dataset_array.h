@@ -29,7 +29,7 @@ typedef struct ls_dataset_array {
      * row. chunk_rows is 0 for contiguous storage. */
     int64_t chunk_rows, chunk_columns;
     bool keeps_band; /* HDF5's cache holds the chunks of chunk_rows whole rows, otherwise one chunk */
-    int descriptor;  /* of the file if its values need no conversion, otherwise -1 */
+    int descriptor;  /* HDF5's, of the file if its values need no conversion, otherwise -1 */
     int64_t offset;  /* of the first one there */
     hid_t file;
     hid_t dataset;

@@ -1,10 +1,10 @@
 #include "data/dataset_storage.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fault_system.h"
@@ -116,8 +116,23 @@ static ls_status check_claim(const ls_dataset_array *array, hid_t creation, hid_
         array->place->name, largest, (long long)file_size);
 }
 
-/* Where the values of a contiguous array begin, if there are any in this file. */
-static ls_status find_values(ls_dataset_array *array, hid_t type, int64_t file_size)
+/* The descriptor of the file that the dataset lies in, which may be another one than was opened (an external
+ * link); -1 if HDF5 reads it in some other way. HDF5 keeps it open as long as the dataset. */
+static int find_descriptor(hid_t dataset)
+{
+    void *descriptor = NULL;
+    const hid_t file = H5Iget_file_id(dataset);
+    const hid_t access_list = file < 0 ? H5I_INVALID_HID : H5Fget_access_plist(file);
+    if (access_list < 0 || H5Pget_driver(access_list) != H5FD_SEC2 ||
+        H5Fget_vfd_handle(file, H5P_DEFAULT, &descriptor) < 0)
+        descriptor = NULL;
+    ls_hdf5_close_list(access_list);
+    ls_hdf5_close_file(file);
+    return descriptor ? *(const int *)descriptor : -1;
+}
+
+/* Where the values of a contiguous array begin, if there are any in a file. */
+static ls_status find_values(ls_dataset_array *array, hid_t type, int descriptor, int64_t file_size)
 {
     const haddr_t offset = H5Dget_offset(array->dataset);
     const hsize_t bytes = H5Dget_storage_size(array->dataset);
@@ -125,10 +140,8 @@ static ls_status find_values(ls_dataset_array *array, hid_t type, int64_t file_s
     if (offset > (haddr_t)file_size || bytes > (hsize_t)file_size - offset)
         return ls_fail(LS_E_INPUT, "%s: the file is truncated: it has %lld bytes, the array ends at %llu",
                        array->place->name, (long long)file_size, (unsigned long long)(offset + bytes));
-    if (H5Tequal(type, array->memory_type) <= 0) return LS_OK;
-    array->descriptor = open(array->place->file, O_RDONLY | O_CLOEXEC);
-    if (array->descriptor < 0)
-        return ls_fail(LS_E_INPUT, "%s: cannot open the file: %s", array->place->file, strerror(errno));
+    if (descriptor < 0 || H5Tequal(type, array->memory_type) <= 0) return LS_OK;
+    array->descriptor = descriptor;
     array->offset = (int64_t)offset;
     return LS_OK;
 }
@@ -136,6 +149,9 @@ static ls_status find_values(ls_dataset_array *array, hid_t type, int64_t file_s
 ls_status ls_dataset_storage_open(ls_dataset_array *array, hid_t type, int64_t file_size)
 {
     array->chunk_columns = array->n_columns;
+    struct stat file;
+    const int descriptor = find_descriptor(array->dataset);
+    if (descriptor >= 0 && fstat(descriptor, &file) == 0) file_size = file.st_size;
     const hid_t creation = H5Dget_create_plist(array->dataset);
     if (creation < 0)
         return ls_fail(LS_E_INPUT, "%s: cannot read its layout: %s", array->place->name, ls_hdf5_reason());
@@ -145,7 +161,7 @@ ls_status ls_dataset_storage_open(ls_dataset_array *array, hid_t type, int64_t f
     if (status == LS_OK && layout == H5D_VIRTUAL) status = check_virtual_sources(array->place, creation);
     if (status == LS_OK && layout == H5D_CHUNKED) status = set_chunk_cache(array, creation, type);
     if (status == LS_OK && layout == H5D_CONTIGUOUS && H5Pget_external_count(creation) == 0)
-        status = find_values(array, type, file_size);
+        status = find_values(array, type, descriptor, file_size);
     H5Pclose(creation);
     return status;
 }

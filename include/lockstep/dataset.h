@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "lockstep/generate.h"
+#include "lockstep/progress.h"
 #include "lockstep/session.h"
 #include "lockstep/types.h"
 
@@ -61,9 +62,10 @@ int64_t ls_dataset_stored_bytes(const ls_dataset *dataset);
 
 /* scikit-learn's train_test_split of a user's own set into the file at output (/train/X /train/y /test/X
  * /test/y): the same rows in the same order as train_test_split(X, y, train_size=..., random_state=...).
- * train_size below 1 is a share, otherwise a number of rows. dtype is the type of X in the output.
- * Collective; arguments must agree. */
+ * train_size below 1 is a share, otherwise a number of rows. dtype is the type of X in the output. progress:
+ * or NULL; borrowed. Collective; arguments must agree. */
 ls_status ls_dataset_split(ls_session *session, const ls_dataset_source *source, double train_size,
-                           uint32_t random_state, ls_dtype dtype, const char *output);
+                           uint32_t random_state, ls_dtype dtype, const ls_progress *progress,
+                           const char *output);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "lockstep/dataset.h"
 #include "lockstep/model.h"
+#include "lockstep/progress.h"
 #include "lockstep/session.h"
 
 /* Sums over samples, exact whatever the number of ranks. A sample is predicted class 1 if its probability p >
@@ -26,14 +27,16 @@ double ls_metrics_recall(const ls_metrics *metrics);    /* tp / (tp + fn) */
 double ls_metrics_f1(const ls_metrics *metrics); /* 2 tp / (2 tp + fp + fn), the harmonic mean of both */
 
 /* Measures the model on all rows of a set with labels; every rank computes a part, *metrics is set on every
- * rank with the same bits for any number of ranks. Collective; model must agree. LS_E_INPUT if n_features
- * differ or the data are unusable. */
-ls_status ls_evaluate(ls_session *session, const ls_model *model, ls_dataset *dataset, ls_metrics *metrics);
+ * rank with the same bits for any number of ranks. progress: or NULL; borrowed. Collective; model must agree.
+ * LS_E_INPUT if n_features differ or the data are unusable. */
+ls_status ls_evaluate(ls_session *session, const ls_model *model, ls_dataset *dataset,
+                      const ls_progress *progress, ls_metrics *metrics);
 
 /* Writes /NAME/y_pred (n_samples x 1 probabilities in the model's dtype) and /NAME/class (n_samples of uint8,
- * p >= 0.5) for each of the n_sets sets into a new HDF5 file; an empty NAME writes to the root. Collective;
- * model, names and output must agree. LS_E_INPUT, LS_E_OUTPUT; then no file is left. */
+ * p >= 0.5) for each of the n_sets sets into a new HDF5 file; an empty NAME writes to the root. progress: or
+ * NULL; borrowed. Collective; model, names and output must agree. LS_E_INPUT, LS_E_OUTPUT; then no file is
+ * left. */
 ls_status ls_predict(ls_session *session, const ls_model *model, ls_dataset *const *sets,
-                     const char *const *names, int n_sets, const char *output);
+                     const char *const *names, int n_sets, const ls_progress *progress, const char *output);
 
 #endif

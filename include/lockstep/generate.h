@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "lockstep/progress.h"
 #include "lockstep/session.h"
 #include "lockstep/types.h"
 
@@ -45,20 +46,13 @@ const char *ls_rng_name(ls_rng rng);
 /* Largest n_samples * n_features that ls_generate makes with scikit-learn's sequential generator. */
 #define LS_GENERATE_MAX_VALUES ((int64_t)1 << 29)
 
-typedef struct ls_generate_observer {
-    void *context;
-    /* Called on rank 0 now and then while rows are made, by LS_RNG_PHILOX alone: about how many of all ranks'
-     * samples are in the file, and once at the end of rank 0's share with n_done == n_samples. */
-    void (*progress)(void *context, int64_t n_done, int64_t n_samples);
-} ls_generate_observer;
-
 typedef struct ls_generate_options {
     ls_make_classification data;
     double train_size;           /* 0: no split; below 1: share of the rows; otherwise number of rows */
     uint32_t split_random_state; /* seed of train_test_split; not used with LS_RNG_PHILOX */
     ls_dtype dtype;              /* storage type of X, LS_FLOAT64 by default */
     ls_rng rng;                  /* LS_RNG_MT19937 by default */
-    const ls_generate_observer *observer; /* or NULL; borrowed; need not agree */
+    const ls_progress *progress; /* or NULL; borrowed; need not agree */
 } ls_generate_options;
 
 /* Makes the data and writes /train/X, /train/y and, with a split, /test/X, /test/y; all parameters and

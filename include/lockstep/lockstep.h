@@ -9,6 +9,7 @@
 #include "lockstep/interrupt.h"
 #include "lockstep/model.h"
 #include "lockstep/plan.h"
+#include "lockstep/progress.h"
 #include "lockstep/session.h"
 #include "lockstep/train.h"
 #include "lockstep/types.h"

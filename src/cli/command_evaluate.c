@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "commands.h"
+#include "progress.h"
 #include "report.h"
 #include "source.h"
 #include "start.h"
@@ -17,12 +18,24 @@ static void print_json(const cli_sets *sets, const ls_metrics *metrics)
     json_decref(root);
 }
 
+static ls_status measure(ls_session *session, const ls_model *model, const cli_sets *sets, int i,
+                         const cli_progress_options *progress, ls_metrics *metrics)
+{
+    char title[40];
+    cli_operation operation;
+    snprintf(title, sizeof title, "evaluate %s", sets->names[i]);
+    return ls_evaluate(session, model, sets->sets[i], cli_progress_begin(&operation, progress, title),
+                       metrics);
+}
+
 static int run(int argc, char **argv)
 {
     const char *x = NULL, *y = NULL;
     bool json = false;
+    cli_progress_options progress = {.verbose = 1};
     const cli_option options[] = {{"json", 0, CLI_FLAG, &json, "", "print the measures as JSON"},
                                   CLI_SOURCE_OPTIONS(&x, &y),
+                                  CLI_PROGRESS_OPTIONS(&progress, "lines"),
                                   {.kind = CLI_END}};
     const char *positionals[CLI_MAX_POSITIONALS];
     const int parsed = cli_parse(&cli_evaluate, options, argc, argv, positionals);
@@ -36,7 +49,7 @@ static int run(int argc, char **argv)
     if (status == LS_OK) status = ls_model_load(session, positionals[0], &model, NULL);
     if (status == LS_OK) status = cli_sets_open(session, positionals[1], x, y, false, &sets);
     for (int i = 0; status == LS_OK && i < sets.n; i++)
-        status = ls_evaluate(session, model, sets.sets[i], &metrics[i]);
+        status = measure(session, model, &sets, i, &progress, &metrics[i]);
     if (status == LS_OK && ls_session_rank(session) == 0) {
         if (json) {
             print_json(&sets, metrics);

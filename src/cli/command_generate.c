@@ -1,15 +1,10 @@
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "commands.h"
 #include "data_options.h"
 #include "progress.h"
 #include "start.h"
-#include "terminal.h"
-
-#define QUIET_SECONDS   1.0
-#define SECONDS_BETWEEN 0.1
 
 static const char detail[] =
     "The data are scikit-learn's make_classification, element by element: every option has the name, the "
@@ -30,28 +25,6 @@ static void print_result(const ls_generate_options *options, int64_t n_train, co
     printf(", %s\n", ls_dtype_name(options->dtype));
 }
 
-/* A line for what takes longer than a moment. */
-typedef struct view {
-    double begun, shown; /* seconds, 0: not yet */
-} view;
-
-static double seconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-static void print_progress(void *context, int64_t n_done, int64_t n_samples)
-{
-    view *v = context;
-    const double now = seconds_now();
-    if (now - v->begun < QUIET_SECONDS) return;
-    if (n_done < n_samples && now - v->shown < SECONDS_BETWEEN) return;
-    cli_progress_samples(n_done, n_samples, now - v->begun);
-    v->shown = now;
-}
-
 static int run(int argc, char **argv)
 {
     static const char *const dtypes[] = {"float32", "float64", NULL};
@@ -63,6 +36,8 @@ static int run(int argc, char **argv)
     int64_t split_random_state = 0;
     int dtype = LS_FLOAT64, rng = LS_RNG_MT19937;
     const char *output = NULL;
+    cli_progress_options progress = {.verbose = 1};
+    cli_operation making;
     bool split_random_state_given = false;
     const cli_option options[] = {
         {"output", 'o', CLI_TEXT, &output, "FILE", "HDF5 file to write (required)", .shown_default = ""},
@@ -73,6 +48,7 @@ static int run(int argc, char **argv)
         {"dtype", 0, CLI_CHOICE, &dtype, "float32|float64", "storage type of X", .choices = dtypes},
         {"rng", 0, CLI_CHOICE, &rng, "mt19937|philox",
          "random numbers: scikit-learn's own, or made by all ranks without a limit", .choices = generators},
+        CLI_PROGRESS_OPTIONS(&progress, "lines"),
         {.kind = CLI_END}};
     const char *positionals[CLI_MAX_POSITIONALS];
     const int parsed = cli_parse(&cli_generate, options, argc, argv, positionals);
@@ -96,9 +72,7 @@ static int run(int argc, char **argv)
 
     ls_session *session = NULL;
     ls_status status = cli_start(&cli_generate, options, positionals, &session);
-    view shown = {.begun = seconds_now()};
-    const ls_generate_observer observer = {&shown, print_progress};
-    if (cli_is_terminal(stderr)) generate->observer = &observer;
+    generate->progress = cli_progress_begin(&making, &progress, "generate");
     if (status == LS_OK) status = ls_generate(session, generate, output);
     if (status == LS_OK && ls_session_rank(session) == 0) {
         int64_t n_train = data->n_samples;

@@ -1,16 +1,20 @@
 #include <stdio.h>
 
 #include "commands.h"
+#include "progress.h"
 #include "source.h"
 #include "start.h"
 
 static int run(int argc, char **argv)
 {
     const char *x = NULL, *output = NULL;
+    cli_progress_options progress = {.verbose = 1};
+    cli_operation predicting;
     const cli_option options[] = {
         {"output", 'o', CLI_TEXT, &output, "FILE", "HDF5 file to write (required)", .shown_default = ""},
         {"x", 0, CLI_TEXT, &x, "[FILE:]/PATH",
          "array of the features, instead of X of the sets; a table's field is /PATH:FIELD"},
+        CLI_PROGRESS_OPTIONS(&progress, "lines"),
         {.kind = CLI_END}};
     const char *positionals[CLI_MAX_POSITIONALS];
     const int parsed = cli_parse(&cli_predict, options, argc, argv, positionals);
@@ -24,7 +28,9 @@ static int run(int argc, char **argv)
     ls_status status = cli_start(&cli_predict, options, positionals, &session);
     if (status == LS_OK) status = ls_model_load(session, positionals[0], &model, NULL);
     if (status == LS_OK) status = cli_sets_open(session, positionals[1], x, NULL, true, &sets);
-    if (status == LS_OK) status = ls_predict(session, model, sets.sets, sets.names, sets.n, output);
+    if (status == LS_OK)
+        status = ls_predict(session, model, sets.sets, sets.names, sets.n,
+                            cli_progress_begin(&predicting, &progress, "predict"), output);
     if (status == LS_OK && ls_session_rank(session) == 0)
         for (int i = 0; i < sets.n; i++)
             printf("%s: /%s/y_pred and /%s/class, %lld rows\n", output, sets.names[i], sets.names[i],

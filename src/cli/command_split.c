@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "commands.h"
+#include "progress.h"
 #include "source.h"
 #include "start.h"
 
@@ -8,6 +9,8 @@ static int run(int argc, char **argv)
 {
     static const char *const dtypes[] = {"float32", "float64", NULL};
     const char *x = NULL, *y = NULL, *output = NULL;
+    cli_progress_options progress = {.verbose = 1};
+    cli_operation splitting;
     double train_size = 0.75;
     int64_t random_state = 0;
     int dtype = LS_FLOAT64;
@@ -18,6 +21,7 @@ static int run(int argc, char **argv)
          "rows of /train: a share below 1 or a number of rows"},
         {"random-state", 0, CLI_INT, &random_state, "SEED", "seed of the split", .maximum = UINT32_MAX},
         {"dtype", 0, CLI_CHOICE, &dtype, "float32|float64", "storage type of X", .choices = dtypes},
+        CLI_PROGRESS_OPTIONS(&progress, "lines"),
         {.kind = CLI_END}};
     const char *positionals[CLI_MAX_POSITIONALS];
     const int parsed = cli_parse(&cli_split, options, argc, argv, positionals);
@@ -31,8 +35,8 @@ static int run(int argc, char **argv)
     ls_status status = cli_start(&cli_split, options, positionals, &session);
     if (status == LS_OK) {
         const ls_dataset_source source = {.file = positionals[0], .x = x, .y = y};
-        status =
-            ls_dataset_split(session, &source, train_size, (uint32_t)random_state, (ls_dtype)dtype, output);
+        status = ls_dataset_split(session, &source, train_size, (uint32_t)random_state, (ls_dtype)dtype,
+                                  cli_progress_begin(&splitting, &progress, "split"), output);
     }
     if (status == LS_OK && ls_session_rank(session) == 0) printf("%s: /train and /test written\n", output);
     return cli_finish(session, status);

@@ -30,8 +30,7 @@ static void print_notice(void *context, const char *text)
 
 /* What the observer's functions need. */
 typedef struct view {
-    cli_progress_style style;
-    bool silent;
+    const cli_progress_options *progress;
     const ls_session *session;
     const ls_model *model;
     const ls_dataset *dataset;
@@ -42,7 +41,7 @@ typedef struct view {
 static void print_setup(void *context, const ls_train_setup *setup)
 {
     const view *v = context;
-    if (v->silent) return;
+    if (v->progress->verbose == 0) return;
     fprintf(stderr, "%s: %lld samples, %lld features\n", ls_dataset_x_name(v->dataset),
             (long long)setup->n_samples, (long long)v->model->n_features);
     cli_print_layers(stderr, v->model);
@@ -55,7 +54,7 @@ static void print_setup(void *context, const ls_train_setup *setup)
 
 static void print_progress(void *context, const ls_train_progress *progress)
 {
-    cli_progress(((const view *)context)->style, progress);
+    cli_progress_epoch(((const view *)context)->progress, progress);
 }
 
 static void print_mixing(const ls_train_mixing *mixing, bool shuffle)
@@ -73,7 +72,7 @@ static void take_end(void *context, const ls_train_times *times, const ls_train_
     const int n_ranks = times->n_ranks;
     char compute[16], communication[16], waiting[16], io[16];
     v->times = *times;
-    if (v->silent) return;
+    if (v->progress->verbose == 0) return;
     fprintf(stderr, "time: %s compute, %s communication, %s waiting, %s reading and writing%s\n",
             cli_seconds_text(times->compute.mean, compute),
             cli_seconds_text(times->communication.mean, communication),
@@ -112,17 +111,13 @@ static int run(int argc, char **argv)
     const int parsed = cli_training_parse(&cli_train, NULL, argc, argv, &training, positionals);
     if (parsed >= 0) return parsed;
     const ls_train_options *train = &training.train;
-    const int64_t verbose = training.verbose;
-    cli_progress_style style = verbose == 0 ? CLI_PROGRESS_NONE : CLI_PROGRESS_LINES;
-    if (verbose == 1 && (training.progress == CLI_PROGRESS_CHOICE_BAR ||
-                         (training.progress == CLI_PROGRESS_CHOICE_AUTO && cli_is_terminal(stderr))))
-        style = CLI_PROGRESS_BAR;
 
     ls_session *session = NULL;
     ls_dataset *dataset = NULL;
     ls_model *model = NULL;
     ls_history history = {0};
     ls_metrics finished;
+    cli_operation measuring;
     ls_status status = cli_start(&cli_train, training.options, positionals, &session);
     if (status == LS_OK) status = ls_session_watch(session, training.stall_timeout);
     if (status == LS_OK && training.history_path)
@@ -130,7 +125,7 @@ static int run(int argc, char **argv)
     if (status == LS_OK && training.times_path)
         status = ls_session_check_output(session, training.times_path);
     if (status == LS_OK) status = cli_training_open(session, &training, positionals[0], &dataset, &model);
-    view shown = {style, verbose == 0, session, model, dataset, train, {0}};
+    view shown = {&training.progress, session, model, dataset, train, {0}};
     if (status == LS_OK) {
         const ls_train_observer observer = {.context = &shown,
                                             .begin = print_setup,
@@ -143,7 +138,9 @@ static int run(int argc, char **argv)
         status = ls_history_write_csv(session, &history, training.history_path);
     if (status == LS_OK && training.times_path)
         status = ls_train_times_write_json(session, &shown.times, training.times_path);
-    if (status == LS_OK) status = ls_evaluate(session, model, dataset, &finished);
+    if (status == LS_OK)
+        status = ls_evaluate(session, model, dataset,
+                             cli_progress_begin(&measuring, &training.progress, "evaluate"), &finished);
     if (status == LS_OK && ls_session_rank(session) == 0) print_results(&history, &finished, train->output);
     ls_history_clear(&history);
     ls_model_free(model);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "progress.h"
 #include "start.h"
 
 enum {
@@ -416,6 +417,7 @@ int cli_finish(ls_session *session, ls_status status)
     /* A failure of MPI is known to the rank alone where it happened; without a session all ranks have the
      * message. */
     const bool tells = session ? ls_session_rank(session) == 0 : cli_is_first();
+    cli_progress_break();
     if (status != LS_OK && (tells || status == LS_E_MPI))
         fprintf(stderr, "lockstep: %s\n", ls_error_message());
     fflush(stdout);

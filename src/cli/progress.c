@@ -2,10 +2,27 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "terminal.h"
 
+#define SECONDS_BETWEEN 0.1
+/* An operation that takes less shows nothing; a log is read later, if at all. */
+#define QUIET_SECONDS_OF_BAR   1.0
+#define QUIET_SECONDS_OF_LINES 10.0
+
 enum { BAR_WIDTH = 20, MIN_BAR_WIDTH = 4, TEXT_SIZE = 160 };
+enum { AUTO, BAR };
+
+const char *const cli_progress_forms[] = {"auto", "bar", "lines", NULL};
+
+static bool bar_stands; /* on the line where the cursor is */
+
+static bool wants_bar(const cli_progress_options *options)
+{
+    return options->verbose == 1 &&
+           (options->form == BAR || (options->form == AUTO && cli_is_terminal(stderr)));
+}
 
 /* "850ns", "1us", "12ms", "3s", "2:05", "1:02:05" */
 static void format_time(char *text, size_t size, double seconds)
@@ -65,37 +82,99 @@ static void print_bar(const ls_train_progress *p, const char *total, const char 
     /* \033[K clears what a longer line before left. */
     fprintf(stderr, "\r%s%s%s\033[K%s", head, bar, tail, p->step == p->n_steps ? "\n" : "");
     fflush(stderr);
+    bar_stands = p->step < p->n_steps;
 }
 
-void cli_progress(cli_progress_style style, const ls_train_progress *p)
+void cli_progress_break(void)
+{
+    if (bar_stands) fputc('\n', stderr);
+    bar_stands = false;
+}
+
+void cli_progress_epoch(const cli_progress_options *options, const ls_train_progress *p)
 {
     static int64_t titled = -1; /* epoch whose title has been printed */
     char total[32], step[32];
+    if (options->verbose == 0) return;
     format_time(step, sizeof step, p->seconds / (double)p->step);
     format_time(total, sizeof total,
                 p->step == p->n_steps ? p->seconds
                                       : p->seconds / (double)p->step * (double)(p->n_steps - p->step));
-    if (style == CLI_PROGRESS_BAR) {
+    if (wants_bar(options)) {
         if (titled != p->epoch)
             fprintf(stderr, "Epoch %lld/%lld\n", (long long)p->epoch + 1, (long long)p->n_epochs);
         titled = p->epoch;
         print_bar(p, total, step);
-    } else if (style == CLI_PROGRESS_LINES && p->step == p->n_steps) {
+    } else if (p->step == p->n_steps) {
         print_line(p, total, step);
     }
 }
 
-void cli_progress_samples(int64_t n_done, int64_t n_samples, double seconds)
+/* "950", "98.7k", "1.2M", "2.1G" */
+static void format_rate(char *text, size_t size, double rate)
 {
-    char head[TEXT_SIZE], tail[TEXT_SIZE], time[32], bar[4 * BAR_WIDTH + 1];
-    const double rate = seconds > 0 ? (double)n_done / seconds : 0;
+    static const char units[] = "kMGT";
+    int unit = -1;
+    while (rate >= 999.5 && unit < 3) {
+        rate /= 1000;
+        unit++;
+    }
+    snprintf(text, size, "%.*f%.*s", unit >= 0 && rate < 99.95, rate, unit >= 0,
+             unit >= 0 ? units + unit : "");
+}
+
+/* How many of the samples are done, how fast, and the time left or, at the end, taken. */
+static void print_samples(const cli_operation *operation, bool bar, int64_t n_done, int64_t n_samples,
+                          double seconds)
+{
+    char head[TEXT_SIZE], tail[TEXT_SIZE], time[32], rate[32], bar_text[4 * BAR_WIDTH + 1];
+    const bool ends = n_done == n_samples;
+    const double per_second = seconds > 0 ? (double)n_done / seconds : 0;
+    format_rate(rate, sizeof rate, per_second);
     format_time(time, sizeof time,
-                n_done == n_samples || rate == 0 ? seconds : (double)(n_samples - n_done) / rate);
+                ends || per_second == 0 ? seconds : (double)(n_samples - n_done) / per_second);
+    if (!bar) {
+        fprintf(stderr, "%s: %lld/%lld samples - %s %s - %s samples/s\n", operation->title, (long long)n_done,
+                (long long)n_samples, time, ends ? "in all" : "left", rate);
+        return;
+    }
     const int head_length =
-        snprintf(head, sizeof head, "%*lld/%lld ", snprintf(NULL, 0, "%lld", (long long)n_samples),
-                 (long long)n_done, (long long)n_samples);
-    const int tail_length = snprintf(tail, sizeof tail, " %s %.3g samples/s", time, rate);
-    format_bar(bar, head_length + tail_length, n_done, n_samples);
-    fprintf(stderr, "\r%s%s%s\033[K%s", head, bar, tail, n_done == n_samples ? "\n" : "");
+        snprintf(head, sizeof head, "%s %*lld/%lld ", operation->title,
+                 snprintf(NULL, 0, "%lld", (long long)n_samples), (long long)n_done, (long long)n_samples);
+    const int tail_length = snprintf(tail, sizeof tail, " %s %s samples/s", time, rate);
+    format_bar(bar_text, head_length + tail_length, n_done, n_samples);
+    fprintf(stderr, "\r%s%s%s\033[K%s", head, bar_text, tail, ends ? "\n" : "");
     fflush(stderr);
+    bar_stands = !ends;
+}
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static void report(void *context, int64_t n_done, int64_t n_samples)
+{
+    cli_operation *operation = context;
+    const double now = seconds_now(), seconds = now - operation->begun;
+    const bool bar = wants_bar(operation->options), ends = n_done == n_samples;
+    if (operation->options->form == AUTO && operation->shown == 0 &&
+        seconds < (bar ? QUIET_SECONDS_OF_BAR : QUIET_SECONDS_OF_LINES))
+        return;
+    if (bar && !ends && now - operation->shown < SECONDS_BETWEEN) return;
+    const int64_t tenths = (int64_t)(10.0 * ((double)n_done / (double)n_samples));
+    if (!bar && !ends && tenths == operation->tenths) return;
+    print_samples(operation, bar, n_done, n_samples, seconds);
+    operation->shown = now;
+    operation->tenths = tenths;
+}
+
+const ls_progress *cli_progress_begin(cli_operation *operation, const cli_progress_options *options,
+                                      const char *title)
+{
+    *operation = (cli_operation){.options = options, .title = title, .begun = seconds_now()};
+    operation->progress = (ls_progress){operation, report};
+    return options->verbose == 0 ? NULL : &operation->progress;
 }

@@ -72,7 +72,6 @@ static void list_options(cli_training *t, const cli_option *more)
     static const char *const shuffles[] = {"none", "epoch", NULL};
     static const char *const engines[] = {"auto", "simd", "blas", "reference", NULL};
     static const char *const reductions[] = {"tree", "mpi", NULL};
-    static const char *const progresses[] = {"auto", "bar", "lines", NULL};
     const cli_option options[] = {
         {"output", 'o', CLI_TEXT, &t->train.output, "FILE", "model file to write, in Keras' HDF5 format"},
         {"hidden", 0, CLI_INTS, &t->hidden, "U,U,...", "units of the hidden layers; \"\" for none",
@@ -117,11 +116,7 @@ static void list_options(cli_training *t, const cli_option *more)
         {"reduction", 0, CLI_CHOICE, &t->reduction, "tree|mpi",
          "how sums cross ranks: the fixed tree, or MPI_Allreduce, whose bits depend on the number of ranks",
          .choices = reductions},
-        {"verbose", 0, CLI_INT, &t->verbose, "0|1|2", "0 silent, 1 progress bar, 2 one line per epoch",
-         .maximum = 2},
-        {"progress", 0, CLI_CHOICE, &t->progress, "auto|bar|lines",
-         "with --verbose 1: a bar on a terminal and lines elsewhere, or always one of them",
-         .choices = progresses},
+        CLI_PROGRESS_OPTIONS(&t->progress, "one line per epoch"),
         {"memory", 0, CLI_BYTES, &t->train.memory, "BYTES",
          "of each rank for rows, as 64k, 256M, 2G: those that fit are kept, others are read again in every "
          "epoch",
@@ -168,7 +163,7 @@ int cli_training_parse(const cli_command *command, const cli_option *more, int a
                         .engine = LS_ENGINE_AUTO,
                         .reduction = LS_REDUCTION_TREE,
                         .checkpoint_every = "1epochs",
-                        .verbose = 1};
+                        .progress = {.verbose = 1}};
     ls_train_defaults(&t->train);
     cli_data_defaults(&t->made);
     list_options(t, more);

@@ -4,9 +4,9 @@
 
 #include "data_options.h"
 #include "options.h"
+#include "progress.h"
 
 enum { CLI_TRAINING_OPTIONS = 64 };
-enum { CLI_PROGRESS_CHOICE_AUTO, CLI_PROGRESS_CHOICE_BAR, CLI_PROGRESS_CHOICE_LINES };
 
 /* Not to be copied: the table points into it. */
 typedef struct cli_training {
@@ -22,8 +22,7 @@ typedef struct cli_training {
     int shuffle, engine, reduction;
     const char *x, *y, *history_path, *times_path, *checkpoint_every;
     double stall_timeout;
-    int64_t verbose;
-    int progress;
+    cli_progress_options progress;
     bool is_generated; /* instead of reading a file */
     cli_data made;
 } cli_training;

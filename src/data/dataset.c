@@ -192,11 +192,11 @@ static ls_status read_segments(ls_dataset *dataset, ls_dtype dtype, const ls_seg
 {
     if (dataset->generated)
         return ls_generated_rows_read(dataset->generated, dtype, segments, n_segments, x, y);
-    LS_TRY(ls_dataset_sieve(&dataset->x, dtype, LS_SIEVE_FINITE, segments, n_segments, x));
+    LS_TRY(ls_dataset_sieve(&dataset->x, dtype, LS_CHECK_FINITE, segments, n_segments, x));
     if (!y) return LS_OK;
     if (!dataset->has_y)
         return ls_fail(LS_E_INTERNAL, "%s: labels of a set that was opened without", dataset->x_place.name);
-    return ls_dataset_sieve(&dataset->y, dtype, LS_SIEVE_LABELS, segments, n_segments, y);
+    return ls_dataset_sieve(&dataset->y, dtype, LS_CHECK_LABELS, segments, n_segments, y);
 }
 
 void ls_dataset_expect(const ls_dataset *dataset, const ls_segment *segments, int64_t n_segments)

@@ -11,16 +11,12 @@
 #include "base/fault_system.h"
 #include "base/place.h"
 #include "data/dataset_listing.h"
+#include "data/dataset_storage.h"
 #include "data/hdf5_support.h"
 
 enum {
     LISTING_SIZE = 500,
     MAX_COLUMNS = 1 << 26, /* one row stays below the 1 GiB of a transfer */
-    MIN_CHUNK_CACHE = 1 << 20,
-    MAX_CHUNK_CACHE = 64 << 20,
-    MAX_EXPANSION =
-        1 << 14, /* bytes of an array for each one of the file: no filter shrinks real data so far */
-    MAX_VIRTUAL_SOURCES = 10000, /* looked for; a file may name any number */
 };
 
 static ls_status fail_at(const ls_dataset_place *place, const char *found)
@@ -159,7 +155,7 @@ static hid_t native_type(hid_t type, ls_dataset_array *array)
     case H5T_INTEGER:
         if (H5Tget_size(type) > sizeof(int64_t)) return -1;
         is_unsigned = H5Tget_sign(type) == H5T_SGN_NONE;
-        if (H5Tget_size(type) == 1 && is_unsigned && H5Tget_precision(type) == 8) {
+        if (is_unsigned && H5Tget_size(type) == 1) {
             array->kind = LS_ARRAY_UINT8;
             array->value_size = 1;
             return H5T_NATIVE_UINT8;
@@ -271,140 +267,6 @@ static ls_status check_shape(ls_dataset_array *array, const hsize_t *extent, int
     return LS_OK;
 }
 
-static ls_status check_filters(const ls_dataset_place *place, hid_t creation)
-{
-    const int n = H5Pget_nfilters(creation);
-    for (int i = 0; i < n; i++) {
-        char name[64] = "";
-        unsigned flags, config;
-        size_t n_values = 0;
-        const H5Z_filter_t filter =
-            H5Pget_filter2(creation, (unsigned)i, &flags, &n_values, NULL, sizeof name, name, &config);
-        if (filter >= 0 && H5Zfilter_avail(filter) <= 0)
-            return ls_fail(
-                LS_E_INPUT,
-                "%s: is compressed with the filter %s (number %d), which this HDF5 library lacks: install "
-                "its "
-                "plugin and set HDF5_PLUGIN_PATH, or rewrite the file where it can be read with: h5repack "
-                "-f SHUF -f GZIP=1 OLD.h5 NEW.h5",
-                place->name, name[0] ? name : "without a name", (int)filter);
-    }
-    return LS_OK;
-}
-
-/* HDF5 hands out fill values in place of the source files of a virtual dataset that it does not find. Names
- * are looked up as it does: as they are, and beside the file. */
-static ls_status check_virtual_sources(const ls_dataset_place *place, hid_t creation)
-{
-    size_t n = 0;
-    if (getenv("HDF5_VDS_PREFIX") || H5Pget_virtual_count(creation, &n) < 0) return LS_OK;
-    for (size_t i = 0; i < n && i < MAX_VIRTUAL_SOURCES; i++) {
-        char name[LS_PLACE_FILE_SIZE], beside[2 * LS_PLACE_FILE_SIZE];
-        const ssize_t length = H5Pget_virtual_filename(creation, i, name, sizeof name);
-        /* "." is the file itself, % stands for numbers. */
-        if (length <= 0 || length >= (ssize_t)sizeof name || strcmp(name, ".") == 0 || strchr(name, '%'))
-            continue;
-        const char *slash = strrchr(place->file, '/');
-        snprintf(beside, sizeof beside, "%.*s%s", slash ? (int)(slash - place->file) + 1 : 0, place->file,
-                 name);
-        if (access(name, R_OK) != 0 && (name[0] == '/' || access(beside, R_OK) != 0))
-            return ls_fail(LS_E_INPUT, "%s: is a virtual dataset, and its source file %s cannot be read: %s",
-                           place->name, name, strerror(errno));
-    }
-    return LS_OK;
-}
-
-/* Opens the dataset again with a cache that holds the chunks of one band of rows, so that a pass over
- * ascending rows decompresses every chunk once. */
-static ls_status set_chunk_cache(ls_dataset_array *array, hid_t creation, hid_t type)
-{
-    hsize_t chunk[H5S_MAX_RANK], extent[H5S_MAX_RANK];
-    const int rank = H5Pget_chunk(creation, H5S_MAX_RANK, chunk);
-    if (rank < 1 || rank != H5Sget_simple_extent_dims(array->space, extent, NULL)) return LS_OK;
-    for (int i = 0; i < rank; i++)
-        if (chunk[i] == 0) return fail_at(array->place, "has chunks without rows: the file is damaged");
-    array->chunk_rows = chunk[0] < (hsize_t)INT64_MAX ? (int64_t)chunk[0] : INT64_MAX;
-    double bytes = (double)H5Tget_size(type), n_chunks = 1;
-    for (int i = 0; i < rank; i++) bytes *= (double)chunk[i];
-    if (rank == 2) n_chunks = (double)((extent[1] + chunk[1] - 1) / chunk[1]);
-    const double band = bytes * n_chunks;
-    const size_t cache = band < MIN_CHUNK_CACHE   ? MIN_CHUNK_CACHE
-                         : band > MAX_CHUNK_CACHE ? MAX_CHUNK_CACHE
-                                                  : (size_t)band;
-    /* HDF5 advises many more slots than chunks, a prime number of them; w0 = 1: chunks read to the end go
-     * first. */
-    const size_t n_slots = n_chunks < 100 ? 10007 : n_chunks < 1000 ? 100003 : 1000003;
-    const hid_t access_list = H5Pcreate(H5P_DATASET_ACCESS);
-    if (access_list < 0) return LS_OK; /* slower, no more */
-    H5Pset_chunk_cache(access_list, n_slots, cache, 1.0);
-    H5Dclose(array->dataset); /* first: a dataset that is open keeps its cache */
-    array->dataset = H5Dopen2(array->file, array->place->path, access_list);
-    H5Pclose(access_list);
-    if (array->dataset < 0)
-        return ls_fail(LS_E_INPUT, "%s: cannot be opened: %s", array->place->name, ls_hdf5_reason());
-    return LS_OK;
-}
-
-/* A damaged or hostile header may claim any shape; memory is taken in proportion to it, and by HDF5 to a
- * chunk.
- */
-static ls_status check_claim(const ls_dataset_array *array, hid_t creation, hid_t type, int64_t file_size)
-{
-    if (H5Pget_layout(creation) == H5D_VIRTUAL || H5Pget_external_count(creation) != 0) return LS_OK;
-    hsize_t extent[H5S_MAX_RANK], chunk[H5S_MAX_RANK];
-    const int rank = H5Sget_simple_extent_dims(array->space, extent, NULL);
-    const int chunk_rank =
-        H5Pget_layout(creation) == H5D_CHUNKED ? H5Pget_chunk(creation, H5S_MAX_RANK, chunk) : 0;
-    double claimed = (double)H5Tget_size(type), chunk_bytes = claimed;
-    for (int i = 0; i < rank; i++) claimed *= (double)extent[i];
-    for (int i = 0; i < chunk_rank; i++) chunk_bytes *= (double)chunk[i];
-    const double largest = claimed > chunk_bytes ? claimed : chunk_bytes;
-    if (rank >= 0 && chunk_rank >= 0 && largest <= (double)MAX_EXPANSION * (double)file_size) return LS_OK;
-    return ls_fail(
-        LS_E_INPUT,
-        "%s: claims %.4g bytes in a file of %lld: the file is damaged, or the rows were never written",
-        array->place->name, largest, (long long)file_size);
-}
-
-/* Rows that lie in the file one after the other in the type of memory need no HDF5. A link may lead to
- * another file: there it takes the usual way. */
-static void find_direct(ls_dataset_array *array, hid_t type, haddr_t offset, hsize_t bytes)
-{
-    const int64_t row_bytes = array->n_columns * (int64_t)array->value_size;
-    char here[LS_PLACE_FILE_SIZE], there[LS_PLACE_FILE_SIZE];
-    if (offset == HADDR_UNDEF || bytes != (hsize_t)array->n_rows * (hsize_t)row_bytes ||
-        H5Tequal(type, array->memory_type) <= 0)
-        return;
-    if (H5Fget_name(array->file, here, sizeof here) > 0 &&
-        H5Fget_name(array->dataset, there, sizeof there) > 0 && strcmp(here, there) == 0)
-        ls_dataset_direct_open(array->place->file, (int64_t)offset, row_bytes, &array->direct);
-}
-
-static ls_status check_storage(ls_dataset_array *array, hid_t type, int64_t file_size)
-{
-    const hid_t creation = H5Dget_create_plist(array->dataset);
-    if (creation < 0)
-        return ls_fail(LS_E_INPUT, "%s: cannot read its layout: %s", array->place->name, ls_hdf5_reason());
-    ls_status status = check_filters(array->place, creation);
-    if (status == LS_OK) status = check_claim(array, creation, type, file_size);
-    if (status == LS_OK && H5Pget_layout(creation) == H5D_VIRTUAL)
-        status = check_virtual_sources(array->place, creation);
-    if (status == LS_OK && H5Pget_layout(creation) == H5D_CHUNKED)
-        status = set_chunk_cache(array, creation, type);
-    if (status == LS_OK && H5Pget_layout(creation) == H5D_CONTIGUOUS &&
-        H5Pget_external_count(creation) == 0) {
-        const haddr_t offset = H5Dget_offset(array->dataset);
-        const hsize_t bytes = H5Dget_storage_size(array->dataset);
-        if (offset != HADDR_UNDEF && (offset > (haddr_t)file_size || bytes > (hsize_t)file_size - offset))
-            status =
-                ls_fail(LS_E_INPUT, "%s: the file is truncated: it has %lld bytes, the array ends at %llu",
-                        array->place->name, (long long)file_size, (unsigned long long)(offset + bytes));
-        if (status == LS_OK) find_direct(array, type, offset, bytes);
-    }
-    H5Pclose(creation);
-    return status;
-}
-
 static ls_status open_parts(ls_dataset_array *array)
 {
     int64_t file_size;
@@ -421,7 +283,7 @@ static ls_status open_parts(ls_dataset_array *array)
         return ls_fail(LS_E_INPUT, "%s: cannot read its type: %s", array->place->name, ls_hdf5_reason());
     ls_status status = choose_type(array, type, extent, &rank);
     if (status == LS_OK) status = check_shape(array, extent, rank);
-    if (status == LS_OK) status = check_storage(array, type, file_size);
+    if (status == LS_OK) status = ls_dataset_storage_open(array, type, file_size);
     H5Tclose(type);
     return status;
 }
@@ -433,7 +295,7 @@ ls_status ls_dataset_array_open(const ls_dataset_place *place, ls_dataset_array 
     memset(array, 0, sizeof *array);
     array->place = place;
     array->file = array->dataset = array->space = array->memory_type = -1;
-    array->direct.descriptor = -1;
+    array->offset = array->descriptor = -1;
     const ls_status status = open_parts(array);
     if (status != LS_OK) ls_dataset_array_close(array);
     return status;
@@ -442,7 +304,6 @@ ls_status ls_dataset_array_open(const ls_dataset_place *place, ls_dataset_array 
 void ls_dataset_array_close(ls_dataset_array *array)
 {
     if (!array->place) return;
-    ls_dataset_direct_close(&array->direct);
     ls_hdf5_close_type(array->memory_type);
     ls_hdf5_close_space(array->space);
     ls_hdf5_close_dataset(array->dataset);
@@ -452,7 +313,10 @@ void ls_dataset_array_close(ls_dataset_array *array)
 
 void ls_dataset_array_expect(const ls_dataset_array *array, int64_t first_row, int64_t n_rows)
 {
-    ls_dataset_direct_expect(&array->direct, first_row, n_rows);
+    const int64_t row_bytes = array->n_columns * (int64_t)array->value_size;
+    if (array->descriptor >= 0) /* advice that is not taken is no loss */
+        posix_fadvise(array->descriptor, array->offset + first_row * row_bytes, n_rows * row_bytes,
+                      POSIX_FADV_WILLNEED);
 }
 
 static ls_status fail_read(const ls_dataset_array *array, int64_t first_row, int64_t n_rows,
@@ -462,19 +326,33 @@ static ls_status fail_read(const ls_dataset_array *array, int64_t first_row, int
                    array->place->name, (long long)first_row, (long long)(first_row + n_rows - 1), reason);
 }
 
+/* Straight from the file into the caller's memory. */
+static ls_status read_native(const ls_dataset_array *array, int64_t first_row, int64_t n_rows, char *values)
+{
+    const int64_t row_bytes = array->n_columns * (int64_t)array->value_size;
+    size_t n = (size_t)(n_rows * row_bytes);
+    for (off_t at = array->offset + first_row * row_bytes; n > 0;) {
+        const ssize_t got = pread(array->descriptor, values, n, at);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0)
+            return fail_read(array, first_row, n_rows,
+                             got < 0 ? strerror(errno) : "the file has become shorter");
+        values += got;
+        at += got;
+        n -= (size_t)got;
+    }
+    return LS_OK;
+}
+
 ls_status ls_dataset_array_read(const ls_dataset_array *array, int64_t first_row, int64_t n_rows,
-                                void *values)
+                                int64_t first_column, int64_t n_columns, void *values)
 {
     ls_place_at(LS_AT_READ, -1);
-    if (array->direct.descriptor >= 0) {
-        char reason[128];
-        if (ls_dataset_direct_read(&array->direct, first_row, n_rows, values, reason, sizeof reason) == 0)
-            return LS_OK;
-        return fail_read(array, first_row, n_rows, reason);
-    }
+    if (array->descriptor >= 0 && n_columns == array->n_columns)
+        return read_native(array, first_row, n_rows, values);
     ls_hdf5_begin();
-    const hsize_t start[2] = {(hsize_t)first_row, 0};
-    const hsize_t count[2] = {(hsize_t)n_rows, (hsize_t)array->n_columns};
+    const hsize_t start[2] = {(hsize_t)first_row, (hsize_t)first_column};
+    const hsize_t count[2] = {(hsize_t)n_rows, (hsize_t)n_columns};
     /* The same rank as in the file: HDF5 walks over shapes that differ value by value. */
     const hid_t memory = H5Screate_simple(H5Sget_simple_extent_ndims(array->space), count, NULL);
     ls_status status = LS_OK;

@@ -23,7 +23,8 @@ ls_status ls_dataset_glance(const ls_dataset_array *array, uint64_t *digest)
     LS_TRY(ls_alloc(&values, (size_t)rows, (size_t)row_bytes, "rows to look at"));
     ls_status status = LS_OK;
     for (int64_t i = 0; i < n_blocks && status == LS_OK; i++) {
-        status = ls_dataset_array_read(array, ls_split(array->n_rows - rows, n_blocks - 1, i), rows, values);
+        status = ls_dataset_array_read(array, ls_split(array->n_rows - rows, n_blocks - 1, i), rows, 0,
+                                       array->n_columns, values);
         if (status == LS_OK) *digest = XXH3_64bits_withSeed(values, (size_t)(rows * row_bytes), *digest);
     }
     ls_free(values);

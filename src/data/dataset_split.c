@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "comm/progress.h"
 #include "data/dataset.h"
 #include "data/dataset_source.h"
 #include "data/dataset_writer.h"
@@ -58,11 +59,13 @@ static int64_t make_segments(const int64_t *rows, int64_t n_rows, ls_segment *se
 
 /* Copies this rank's share of the rows of a part. */
 static ls_status copy_rows(const ls_session *session, ls_dataset *dataset, ls_dtype dtype,
-                           ls_dataset_writer *writer, const part *target, buffers *buffer)
+                           ls_dataset_writer *writer, const part *target, const ls_progress_part *progress,
+                           buffers *buffer)
 {
     const int rank = ls_session_rank(session), size = ls_session_size(session);
-    const int64_t end = ls_split(target->n_rows, size, rank + 1);
-    for (int64_t first = ls_split(target->n_rows, size, rank); first < end;) {
+    const int64_t begin = ls_split(target->n_rows, size, rank),
+                  end = ls_split(target->n_rows, size, rank + 1);
+    for (int64_t first = begin; first < end;) {
         const int64_t n = end - first < buffer->n_rows ? end - first : buffer->n_rows;
         const int64_t n_segments = make_segments(target->rows + first, n, buffer->segments);
         LS_TRY(ls_dataset_read_segments(dataset, dtype, buffer->segments, n_segments, buffer->x, buffer->y));
@@ -72,6 +75,7 @@ static ls_status copy_rows(const ls_session *session, ls_dataset *dataset, ls_dt
         LS_TRY(ls_dataset_writer_write_rows(writer, target->x_array, first, n, buffer->x));
         LS_TRY(ls_dataset_writer_write_rows(writer, target->y_array, first, n, buffer->labels));
         first += n;
+        ls_progress_report(progress, first - begin, end - begin);
     }
     return LS_OK;
 }
@@ -107,7 +111,7 @@ static ls_status declare(ls_dataset_writer *writer, const ls_dataset_source *sou
 /* Makes the file from the rows of both parts. Collective. */
 static ls_status write_parts(ls_session *session, ls_dataset *dataset, const ls_dataset_source *source,
                              double train_size, uint32_t random_state, ls_dtype dtype, part *train,
-                             part *test, const char *output)
+                             part *test, const ls_progress *progress, const char *output)
 {
     const int64_t n_features = ls_dataset_n_features(dataset);
     ls_dataset_writer *writer;
@@ -122,16 +126,22 @@ static ls_status write_parts(ls_session *session, ls_dataset *dataset, const ls_
     int64_t piece_rows = PIECE_BYTES / row_bytes + 1;
     const int64_t share = largest / ls_session_size(session) + 1;
     if (piece_rows > share) piece_rows = share;
+    const int64_t n_samples = train->n_rows + test->n_rows;
+    const ls_progress_part first = {session, progress, 0, train->n_rows, n_samples},
+                           second = {session, progress, train->n_rows, test->n_rows, n_samples};
     buffers buffer = {0};
     status = allocate(&buffer, piece_rows, n_features, ls_dtype_size(dtype));
-    if (status == LS_OK) status = copy_rows(session, dataset, dtype, writer, train, &buffer);
-    if (status == LS_OK) status = copy_rows(session, dataset, dtype, writer, test, &buffer);
+    if (status == LS_OK) status = copy_rows(session, dataset, dtype, writer, train, &first, &buffer);
+    if (status == LS_OK) status = copy_rows(session, dataset, dtype, writer, test, &second, &buffer);
     release(&buffer);
-    return ls_dataset_writer_commit(writer, status);
+    status = ls_dataset_writer_commit(writer, status);
+    if (status == LS_OK) ls_progress_end(&second);
+    return status;
 }
 
 ls_status ls_dataset_split(ls_session *session, const ls_dataset_source *source, double train_size,
-                           uint32_t random_state, ls_dtype dtype, const char *output)
+                           uint32_t random_state, ls_dtype dtype, const ls_progress *progress,
+                           const char *output)
 {
     if (source->without_y) return ls_fail(LS_E_USAGE, "a set without labels cannot be split");
     ls_dataset *dataset;
@@ -148,8 +158,8 @@ ls_status ls_dataset_split(ls_session *session, const ls_dataset_source *source,
             ls_train_test_split(n_samples, train.n_rows, test.n_rows, random_state, train.rows, test.rows);
     status = ls_session_agree(session, status);
     if (status == LS_OK)
-        status =
-            write_parts(session, dataset, source, train_size, random_state, dtype, &train, &test, output);
+        status = write_parts(session, dataset, source, train_size, random_state, dtype, &train, &test,
+                             progress, output);
     ls_free(train.rows);
     ls_free(test.rows);
     ls_dataset_close(dataset);

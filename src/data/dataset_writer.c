@@ -20,7 +20,7 @@ enum {
     MAX_ARRAYS = 16,
     PAGE = 4096,       /* arrays of a page or more begin on a page */
     PIECE = 1 << 30,   /* one pwrite transfers less than 2^31 bytes */
-    FLUSHED = 1 << 18, /* so many bytes at once are worth a request to the disk */
+    FLUSHED = 1 << 20, /* so many bytes are worth a request to the disk */
 };
 
 typedef struct written_array {
@@ -29,6 +29,8 @@ typedef struct written_array {
     int64_t n_rows;
     size_t row_bytes;
     int64_t offset; /* of the first row in the file, -1 while unknown and for an array without bytes */
+    off_t fresh_begin,
+        fresh_end; /* bytes of the file that this rank wrote last, and the disk was not asked for */
 } written_array;
 
 struct ls_dataset_writer {
@@ -378,22 +380,31 @@ static bool has_begun(const ls_dataset_writer *writer)
     return writer->header < 0 && writer->output.descriptor >= 0;
 }
 
+/* The disk begins beside the making of the next rows, and not at the sync, where failures show. */
+static void start_disk(const ls_dataset_writer *writer, written_array *array, off_t offset, off_t n)
+{
+    if (offset != array->fresh_end) array->fresh_begin = offset;
+    array->fresh_end = offset + n;
+    const off_t n_fresh = array->fresh_end - array->fresh_begin;
+    if (n_fresh < FLUSHED) return;
+    (void)sync_file_range(writer->output.descriptor, array->fresh_begin, n_fresh, SYNC_FILE_RANGE_WRITE);
+    array->fresh_begin = array->fresh_end;
+}
+
 ls_status ls_dataset_writer_write_rows(ls_dataset_writer *writer, int array_number, int64_t first_row,
                                        int64_t n_rows, const void *values)
 {
     if (!has_begun(writer) || array_number < 0 || array_number >= writer->n_arrays)
         return ls_fail(LS_E_INTERNAL, "%s: array %d is not open for writing", writer->output.name,
                        array_number);
-    const written_array *array = &writer->arrays[array_number];
+    written_array *array = &writer->arrays[array_number];
     if (first_row < 0 || n_rows < 0 || n_rows > array->n_rows - first_row)
         return ls_fail(LS_E_INTERNAL, "%s: %s: rows %lld + %lld of %lld", writer->output.name, array->path,
                        (long long)first_row, (long long)n_rows, (long long)array->n_rows);
     const size_t n = (size_t)n_rows * array->row_bytes;
     const off_t offset = array->offset + first_row * (int64_t)array->row_bytes;
     LS_TRY(write_all(writer, array->path, values, n, offset));
-    /* The disk starts now, beside the making of the next rows, and not at the sync; failures show there. */
-    if (n >= FLUSHED)
-        (void)sync_file_range(writer->output.descriptor, offset, (off_t)n, SYNC_FILE_RANGE_WRITE);
+    start_disk(writer, array, offset, (off_t)n);
     return LS_OK;
 }
 

@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "base/memory.h"
-#include "comm/comm.h"
+#include "comm/progress.h"
 #include "data/dataset_writer.h"
 #include "data/make_classification.h"
 #include "data/philox_classification.h"
@@ -176,7 +176,8 @@ static ls_status gather(const ls_generate_options *options, const output_set *se
 }
 
 static ls_status write_set(ls_dataset_writer *writer, const ls_generate_options *options,
-                           const output_set *set, const double *x, const int64_t *y)
+                           const output_set *set, const ls_progress_part *progress, const double *x,
+                           const int64_t *y)
 {
     const int64_t n_features = options->data.n_features;
     const int64_t rows_per_write = n_features < VALUES_PER_WRITE ? VALUES_PER_WRITE / n_features : 1;
@@ -191,6 +192,7 @@ static ls_status write_set(ls_dataset_writer *writer, const ls_generate_options 
             status = ls_dataset_writer_write_rows(writer, set->x_array, first, n_rows, x_block);
         if (status == LS_OK)
             status = ls_dataset_writer_write_rows(writer, set->y_array, first, n_rows, y_block);
+        if (status == LS_OK) ls_progress_report(progress, first + n_rows, set->n_rows);
     }
     ls_free(x_block);
     ls_free(y_block);
@@ -198,16 +200,18 @@ static ls_status write_set(ls_dataset_writer *writer, const ls_generate_options 
 }
 
 /* Rank 0's part: the stream is sequential, so that one rank makes all rows. */
-static ls_status make_and_write(ls_dataset_writer *writer, const ls_generate_options *options,
-                                output_set *sets, int n_sets)
+static ls_status make_and_write(const ls_session *session, ls_dataset_writer *writer,
+                                const ls_generate_options *options, output_set *sets, int n_sets)
 {
     const ls_make_classification *data = &options->data;
+    /* Making the rows counts as much as writing them. */
+    ls_progress_part progress = {session, options->progress, 0, data->n_samples / 2, data->n_samples};
     const size_t n = (size_t)data->n_samples;
     double *x = NULL;
     int64_t *y = NULL, *rows = NULL;
     ls_status status = ls_alloc(&x, n * (size_t)data->n_features, sizeof *x, "generated samples");
     if (status == LS_OK) status = ls_alloc(&y, n, sizeof *y, "generated labels");
-    if (status == LS_OK) status = ls_make_classification_rows(data, x, y);
+    if (status == LS_OK) status = ls_make_classification_rows(data, &progress, x, y);
     if (status == LS_OK && n_sets == 2) {
         status = ls_alloc(&rows, n, sizeof *rows, "row numbers of the split");
         if (status == LS_OK) {
@@ -217,7 +221,11 @@ static ls_status make_and_write(ls_dataset_writer *writer, const ls_generate_opt
                                          options->split_random_state, rows, rows + sets[0].n_rows);
         }
     }
-    for (int s = 0; status == LS_OK && s < n_sets; s++) status = write_set(writer, options, &sets[s], x, y);
+    for (int s = 0; status == LS_OK && s < n_sets; s++) {
+        progress.n_before += progress.n_part;
+        progress.n_part = sets[s].n_rows / 2;
+        status = write_set(writer, options, &sets[s], &progress, x, y);
+    }
     ls_free(x);
     ls_free(y);
     ls_free(rows);
@@ -239,7 +247,8 @@ typedef struct row_maker {
 static ls_status fill_set(const row_maker *maker, const output_set *set, int64_t first_sample)
 {
     const ls_session *session = maker->session;
-    const ls_generate_observer *observer = session->rank == 0 ? maker->options->observer : NULL;
+    const ls_progress_part progress = {session, maker->options->progress, first_sample, set->n_rows,
+                                       maker->options->data.n_samples};
     const int64_t n_pieces = set->n_rows / ROWS_OF_WHOLE_PAGES + (set->n_rows % ROWS_OF_WHOLE_PAGES != 0);
     const int64_t begin = ls_split(n_pieces, session->size, session->rank) * ROWS_OF_WHOLE_PAGES;
     const int64_t end_piece = ls_split(n_pieces, session->size, session->rank + 1);
@@ -250,10 +259,7 @@ static ls_status fill_set(const row_maker *maker, const output_set *set, int64_t
                                       label_type(maker->options), maker->y_block);
         LS_TRY(ls_dataset_writer_write_rows(maker->writer, set->x_array, first, n_rows, maker->x_block));
         LS_TRY(ls_dataset_writer_write_rows(maker->writer, set->y_array, first, n_rows, maker->y_block));
-        const double share = (double)(first + n_rows - begin) / (double)(end - begin);
-        const int64_t n_done = first_sample + (int64_t)(share * (double)set->n_rows);
-        const int64_t n_samples = maker->options->data.n_samples;
-        if (observer && n_done < n_samples) observer->progress(observer->context, n_done, n_samples);
+        ls_progress_report(&progress, first + n_rows - begin, end - begin);
     }
     return LS_OK;
 }
@@ -275,9 +281,6 @@ static ls_status fill_and_write(const ls_session *session, ls_dataset_writer *wr
         status = fill_set(&maker, &sets[s], first_sample);
         first_sample += sets[s].n_rows;
     }
-    if (status == LS_OK && session->rank == 0 && options->observer)
-        options->observer->progress(options->observer->context, options->data.n_samples,
-                                    options->data.n_samples);
     ls_free(maker.x_block);
     ls_free(maker.y_block);
     return status;
@@ -288,6 +291,8 @@ ls_status ls_generate(ls_session *session, const ls_generate_options *options, c
     output_set sets[2] = {{.x_path = "/train/X", .y_path = "/train/y"},
                           {.x_path = "/test/X", .y_path = "/test/y"}};
     const int n_sets = options->train_size == 0 ? 1 : 2;
+    const ls_progress_part all = {
+        .session = session, .progress = options->progress, .n_samples = options->data.n_samples};
     ls_philox_classification *source = NULL;
     ls_dataset_writer *writer = NULL;
     ls_status status = check_options(options, &sets[0], &sets[1]);
@@ -303,8 +308,9 @@ ls_status ls_generate(ls_session *session, const ls_generate_options *options, c
         if (source)
             status = fill_and_write(session, writer, options, source, sets, n_sets);
         else if (session->rank == 0)
-            status = make_and_write(writer, options, sets, n_sets);
+            status = make_and_write(session, writer, options, sets, n_sets);
         status = ls_dataset_writer_commit(writer, status);
+        if (status == LS_OK) ls_progress_end(&all);
     }
     ls_philox_classification_close(source);
     return status;

@@ -10,7 +10,10 @@
 /* The steps below stand in scikit-learn's order, because each takes its share of one random stream, and every
  * floating-point expression has NumPy's operations in NumPy's order. */
 
-enum { HYPERCUBE_BITS = 30 }; /* vertices of a longer hypercube get their other coordinates one by one */
+enum {
+    HYPERCUBE_BITS = 30,        /* vertices of a longer hypercube get their other coordinates one by one */
+    ROWS_OF_A_REPORT = 1 << 14, /* of progress */
+};
 
 static ls_status at_least(const char *name, int64_t value, int64_t least)
 {
@@ -194,11 +197,16 @@ static void draw_mixing_matrix(ls_mt19937 *generator, int64_t n, double *matrix)
     for (int64_t i = 0; i < n; i++) matrix[i] = 2.0 * ls_mt19937_uniform(generator) - 1.0;
 }
 
-static void draw_normal_columns(ls_mt19937 *generator, int64_t n_rows, int64_t n_columns, double *x,
-                                int64_t ldx)
+/* Fills n_columns columns of x, after n_before others; the greater part of the work. */
+static void draw_normal_columns(ls_mt19937 *generator, const ls_make_classification *p, int64_t n_before,
+                                int64_t n_columns, const ls_progress_part *progress, double *x)
 {
-    for (int64_t i = 0; i < n_rows; i++)
-        for (int64_t j = 0; j < n_columns; j++) x[i * ldx + j] = ls_mt19937_normal(generator);
+    const int64_t n_all = p->n_features - p->n_redundant - p->n_repeated;
+    for (int64_t i = 0; i < p->n_samples; i++) {
+        for (int64_t j = 0; j < n_columns; j++) x[i * p->n_features + j] = ls_mt19937_normal(generator);
+        if (progress && i % ROWS_OF_A_REPORT == ROWS_OF_A_REPORT - 1)
+            ls_progress_report(progress, n_before * p->n_samples + (i + 1) * n_columns, n_all * p->n_samples);
+    }
 }
 
 /* An end of a Python slice: negative positions count from the end, and all are clipped. */
@@ -246,8 +254,8 @@ static ls_status place_clusters(ls_mt19937 *generator, const ls_make_classificat
     return LS_OK;
 }
 
-static ls_status make_informative(ls_mt19937 *generator, const ls_make_classification *p, double *x,
-                                  int64_t *y)
+static ls_status make_informative(ls_mt19937 *generator, const ls_make_classification *p,
+                                  const ls_progress_part *progress, double *x, int64_t *y)
 {
     const int64_t k = p->n_informative, n_clusters = p->n_classes * p->n_clusters_per_class;
     double *centroids = NULL, *covariance = NULL;
@@ -259,7 +267,7 @@ static ls_status make_informative(ls_mt19937 *generator, const ls_make_classific
     if (status == LS_OK) status = ls_alloc(&stops, (size_t)n_clusters, sizeof *stops, "sizes of clusters");
     if (status == LS_OK) status = draw_centroids(generator, p, n_clusters, centroids);
     if (status == LS_OK) {
-        draw_normal_columns(generator, p->n_samples, k, x, p->n_features);
+        draw_normal_columns(generator, p, 0, k, progress, x);
         ls_make_classification_stops(p, stops);
         status = place_clusters(generator, p, stops, centroids, covariance, x, y);
     }
@@ -355,18 +363,19 @@ static ls_status shuffle_rows_and_columns(ls_mt19937 *generator, const ls_make_c
     return status;
 }
 
-ls_status ls_make_classification_rows(const ls_make_classification *p, double *x, int64_t *y)
+ls_status ls_make_classification_rows(const ls_make_classification *p, const ls_progress_part *progress,
+                                      double *x, int64_t *y)
 {
     LS_TRY(ls_make_classification_check(p));
     ls_mt19937 generator;
     ls_mt19937_seed(&generator, p->random_state);
     memset(x, 0, (size_t)p->n_samples * (size_t)p->n_features * sizeof *x);
     memset(y, 0, (size_t)p->n_samples * sizeof *y);
-    LS_TRY(make_informative(&generator, p, x, y));
+    LS_TRY(make_informative(&generator, p, progress, x, y));
     LS_TRY(make_redundant(&generator, p, x));
     LS_TRY(make_repeated(&generator, p, x));
     const int64_t n_random = p->n_features - p->n_informative - p->n_redundant - p->n_repeated;
-    draw_normal_columns(&generator, p->n_samples, n_random, x + p->n_features - n_random, p->n_features);
+    draw_normal_columns(&generator, p, p->n_informative, n_random, progress, x + p->n_features - n_random);
     LS_TRY(flip_labels(&generator, p, y));
     LS_TRY(shift_and_scale(&generator, p, x));
     return p->shuffle ? shuffle_rows_and_columns(&generator, p, x, y) : LS_OK;

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "base/fail.h"
+#include "comm/progress.h"
 #include "lockstep/generate.h"
 
 /* Checks the parameters by scikit-learn's rules: ranges, sums, lengths of weights, shift and scale. Stricter
@@ -24,7 +24,9 @@ void ls_make_classification_stops(const ls_make_classification *parameters, int6
 
 /* Checks the parameters and makes the data: x is n_samples x n_features, row-major; y (n_samples) are classes
  * 0 .. n_classes - 1. Both belong to the caller. Needs one more block of the size of x while it works, if
- * shuffle is on. Local: a pure function of the parameters. */
-ls_status ls_make_classification_rows(const ls_make_classification *parameters, double *x, int64_t *y);
+ * shuffle is on. progress: reported over the draws of normal numbers, or NULL. Local: a pure function of the
+ * parameters. */
+ls_status ls_make_classification_rows(const ls_make_classification *parameters,
+                                      const ls_progress_part *progress, double *x, int64_t *y);
 
 #endif

@@ -22,9 +22,10 @@ struct ls_windows {
     size_t size, row_size;
     int64_t n_shards;
     shard *shards;
-    int64_t kept_rows;   /* of each shard: whole windows, or all */
-    char *raw_x, *raw_y; /* a window in the order of the shard's numbering */
-    uint32_t *rows;      /* the order inside a window */
+    int64_t kept_rows;     /* of each shard: whole windows, or all */
+    char *kept_x, *kept_y; /* of all shards, one after the other */
+    char *raw_x, *raw_y;   /* a window in the order of the shard's numbering */
+    uint32_t *rows;        /* the order inside a window */
     ls_segment *segments;
 };
 
@@ -61,15 +62,22 @@ static ls_status read_rows(ls_windows *w, const shard *s, int64_t first, int64_t
     return ls_dataset_read_segments(w->dataset, w->dtype, segments, n_segments, x, y);
 }
 
-/* All rows of a shard: near ones are read together. */
-static ls_status keep_all(ls_windows *w, shard *s)
+/* All rows of all shards in one pass over the file: where rows are compressed together, nearly every shard
+ * has some of them. */
+static ls_status keep_all(ls_windows *w)
 {
     ls_segment *segments;
-    LS_TRY(ls_alloc(&segments, (size_t)ls_order_segment_room(w->order, s->n_rows), sizeof *segments,
-                    "row numbers of a shard"));
-    const ls_status status = read_rows(w, s, 0, s->n_rows, segments, s->kept_x, s->kept_y);
+    int64_t room = 0, n_segments = 0;
+    for (int64_t i = 0; i < w->n_shards; i++) room += ls_order_segment_room(w->order, w->shards[i].n_rows);
+    LS_TRY(ls_alloc(&segments, (size_t)room, sizeof *segments, "row numbers of the shards of a rank"));
+    for (int64_t i = 0; i < w->n_shards; i++) {
+        shard *s = &w->shards[i];
+        n_segments += ls_order_segments(w->order, s->number, 0, s->n_rows, segments + n_segments);
+        memset(s->is_kept, 1, (size_t)(s->n_rows / w->order->window_rows + 1));
+    }
+    const ls_status status =
+        ls_dataset_read_segments(w->dataset, w->dtype, segments, n_segments, w->kept_x, w->kept_y);
     ls_free(segments);
-    memset(s->is_kept, 1, (size_t)(s->n_rows / w->order->window_rows + 1));
     return status;
 }
 
@@ -93,17 +101,22 @@ static ls_status prepare(ls_windows *w, int64_t first_shard, int64_t memory)
     LS_TRY(ls_alloc(&w->segments, (size_t)ls_order_segment_room(order, window), sizeof *w->segments,
                     "row numbers of a window"));
     w->kept_rows = count_kept(w, memory);
+    size_t n_kept = 0;
     bool all = true;
+    for (int64_t i = 0; i < w->n_shards; i++) n_kept += (size_t)at_most(w->kept_rows, w->shards[i].n_rows);
+    LS_TRY(ls_alloc(&w->kept_x, n_kept, w->row_size, "rows of the training set"));
+    LS_TRY(ls_alloc(&w->kept_y, n_kept, w->size, "labels of the training set"));
+    n_kept = 0;
     for (int64_t i = 0; i < w->n_shards; i++) {
         shard *s = &w->shards[i];
         const int64_t kept = at_most(w->kept_rows, s->n_rows);
-        LS_TRY(ls_alloc(&s->kept_x, (size_t)kept, w->row_size, "rows of the training set"));
-        LS_TRY(ls_alloc(&s->kept_y, (size_t)kept, w->size, "labels of the training set"));
+        s->kept_x = w->kept_x + n_kept * w->row_size;
+        s->kept_y = w->kept_y + n_kept * w->size;
         LS_TRY(ls_alloc(&s->is_kept, (size_t)(kept / window + 1), 1, "rows of the training set"));
+        n_kept += (size_t)kept;
         all = all && kept == s->n_rows;
     }
-    for (int64_t i = 0; i < w->n_shards && all; i++) LS_TRY(keep_all(w, &w->shards[i]));
-    if (all) return LS_OK;
+    if (all) return keep_all(w);
     LS_TRY(ls_alloc(&w->raw_x, (size_t)window, w->row_size, "rows of a window"));
     return ls_alloc(&w->raw_y, (size_t)window, w->size, "labels of a window");
 }
@@ -136,11 +149,11 @@ void ls_windows_destroy(ls_windows *w)
         shard *s = &w->shards[i];
         ls_free(s->x);
         ls_free(s->y);
-        ls_free(s->kept_x);
-        ls_free(s->kept_y);
         ls_free(s->is_kept);
     }
     ls_free(w->shards);
+    ls_free(w->kept_x);
+    ls_free(w->kept_y);
     ls_free(w->raw_x);
     ls_free(w->raw_y);
     ls_free(w->rows);

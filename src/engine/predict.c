@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "base/memory.h"
+#include "comm/progress.h"
 #include "data/dataset_writer.h"
 #include "data/row_reader.h"
 #include "engine/engine.h"
@@ -10,7 +11,8 @@ enum { PIECE_ROWS = 4096, PATH_SIZE = 1024 };
 
 /* Predicts this rank's rows of one set and writes them in place. */
 static ls_status predict_own_rows(ls_session *session, ls_engine *engine, ls_dataset *dataset,
-                                  ls_dataset_writer *writer, int y_pred, int class_array)
+                                  ls_dataset_writer *writer, int y_pred, int class_array,
+                                  const ls_progress_part *progress)
 {
     const int64_t n_samples = ls_dataset_n_samples(dataset);
     const int64_t end = ls_split(n_samples, session->size, session->rank + 1);
@@ -22,8 +24,8 @@ static ls_status predict_own_rows(ls_session *session, ls_engine *engine, ls_dat
     if (status == LS_OK)
         status = ls_alloc(&p, PIECE_ROWS, ls_dtype_size(engine->model->dtype), "predictions");
     if (status == LS_OK) status = ls_alloc(&classes, PIECE_ROWS, 1, "predicted classes");
-    int64_t row = ls_split(n_samples, session->size, session->rank);
-    for (int64_t rows; row < end && status == LS_OK; row += rows) {
+    const int64_t begin = ls_split(n_samples, session->size, session->rank);
+    for (int64_t row = begin, rows; row < end && status == LS_OK; row += rows) {
         const void *x, *y;
         rows = end - row < PIECE_ROWS ? end - row : PIECE_ROWS;
         status = ls_row_reader_get(reader, row, rows, &x, &y);
@@ -35,6 +37,7 @@ static ls_status predict_own_rows(ls_session *session, ls_engine *engine, ls_dat
             classes[i] = single ? ((const float *)p)[i] >= 0.5f : ((const double *)p)[i] >= 0.5;
         status = ls_dataset_writer_write_rows(writer, y_pred, row, rows, p);
         if (status == LS_OK) status = ls_dataset_writer_write_rows(writer, class_array, row, rows, classes);
+        if (status == LS_OK) ls_progress_report(progress, row + rows - begin, end - begin);
     }
     ls_row_reader_destroy(reader);
     ls_free(p);
@@ -60,13 +63,17 @@ static ls_status declare(ls_dataset_writer *writer, ls_dtype dtype, ls_dataset *
 }
 
 ls_status ls_predict(ls_session *session, const ls_model *model, ls_dataset *const *sets,
-                     const char *const *names, int n_sets, const char *output)
+                     const char *const *names, int n_sets, const ls_progress *progress, const char *output)
 {
     enum { MAX_SETS = 8 };
     int y_pred[MAX_SETS], class_array[MAX_SETS];
     if (n_sets < 1 || n_sets > MAX_SETS)
         return ls_fail(LS_E_USAGE, "n_sets is %d: predict takes 1 to %d sets", n_sets, MAX_SETS);
-    for (int i = 0; i < n_sets; i++) LS_TRY(ls_engine_check_features(model, sets[i]));
+    ls_progress_part part = {.session = session, .progress = progress};
+    for (int i = 0; i < n_sets; i++) {
+        LS_TRY(ls_engine_check_features(model, sets[i]));
+        part.n_samples += ls_dataset_n_samples(sets[i]);
+    }
 
     ls_engine *engine;
     ls_dataset_writer *writer;
@@ -79,9 +86,12 @@ ls_status ls_predict(ls_session *session, const ls_model *model, ls_dataset *con
         if (status != LS_OK) {
             ls_dataset_writer_abandon(writer);
         } else {
-            for (int i = 0; i < n_sets && status == LS_OK; i++)
-                status = predict_own_rows(session, engine, sets[i], writer, y_pred[i], class_array[i]);
+            for (int i = 0; i < n_sets && status == LS_OK; i++, part.n_before += part.n_part) {
+                part.n_part = ls_dataset_n_samples(sets[i]);
+                status = predict_own_rows(session, engine, sets[i], writer, y_pred[i], class_array[i], &part);
+            }
             status = ls_dataset_writer_commit(writer, status);
+            if (status == LS_OK) ls_progress_end(&part);
         }
     }
     ls_engine_destroy(engine);

@@ -639,7 +639,7 @@ static void a_split_has_the_rows_of_train_test_split(void **state)
     int64_t *rows = malloc(sizeof(int64_t[ROWS]));
     assert_int_equal(ls_train_test_split(ROWS, n_train, n_test, 3, rows, rows + n_train), LS_OK);
     for (int dtype = LS_FLOAT32; dtype <= LS_FLOAT64; dtype++) {
-        if (ls_dataset_split(session, &source, 0.75, 3, (ls_dtype)dtype, output) != LS_OK)
+        if (ls_dataset_split(session, &source, 0.75, 3, (ls_dtype)dtype, NULL, output) != LS_OK)
             fail_msg("%s", ls_error_message());
         double x[COLUMNS], y;
         for (int part = 0; part < 2; part++) {
@@ -661,8 +661,8 @@ static void a_split_has_the_rows_of_train_test_split(void **state)
     barrier();
 
     /* A failure leaves the old output and nothing else. */
-    assert_int_equal(ls_dataset_split(session, &source, 2.0 * ROWS, 3, LS_FLOAT64, output), LS_E_USAGE);
-    assert_int_equal(ls_dataset_split(session, &source, 0.5, 3, LS_FLOAT64, path_of("none/x.h5")),
+    assert_int_equal(ls_dataset_split(session, &source, 2.0 * ROWS, 3, LS_FLOAT64, NULL, output), LS_E_USAGE);
+    assert_int_equal(ls_dataset_split(session, &source, 0.5, 3, LS_FLOAT64, NULL, path_of("none/x.h5")),
                      LS_E_OUTPUT);
     if (session->rank == 0) assert_int_equal(count_files(), 2);
 }
@@ -685,7 +685,7 @@ static void a_bad_row_on_one_rank_stops_the_split_on_all(void **state)
     }
     barrier();
     assert_int_equal(
-        ls_dataset_split(session, &(ls_dataset_source){.file = input}, 0.5, 0, LS_FLOAT64, output),
+        ls_dataset_split(session, &(ls_dataset_source){.file = input}, 0.5, 0, LS_FLOAT64, NULL, output),
         LS_E_INPUT);
     assert_words("row 2222, column 0");
     barrier();

@@ -62,7 +62,7 @@ static ls_status generate_by_philox(void)
 static ls_status split(void)
 {
     const ls_dataset_source source = {.file = path_of("data.h5"), .set = "train"};
-    return ls_dataset_split(session, &source, 0.5, 3, LS_FLOAT32, path_of("work/out.h5"));
+    return ls_dataset_split(session, &source, 0.5, 3, LS_FLOAT32, NULL, path_of("work/out.h5"));
 }
 
 static ls_status open_set(void)
@@ -172,7 +172,7 @@ static ls_status evaluate(void)
 {
     ls_metrics metrics;
     memset(&metrics, 0, sizeof metrics);
-    const ls_status status = ls_evaluate(session, model, test_set, &metrics);
+    const ls_status status = ls_evaluate(session, model, test_set, NULL, &metrics);
     if (status == LS_OK) take_result(&metrics, sizeof metrics);
     return status;
 }
@@ -181,7 +181,7 @@ static ls_status predict(void)
 {
     ls_dataset *const sets[] = {train_set, test_set};
     const char *const names[] = {"train", "test"};
-    return ls_predict(session, model, sets, names, 2, path_of("work/out.h5"));
+    return ls_predict(session, model, sets, names, 2, NULL, path_of("work/out.h5"));
 }
 
 static ls_status write_csv(void)

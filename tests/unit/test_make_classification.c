@@ -37,7 +37,7 @@ static void default_parameters_equal_scikit_learn(void **state)
     parameters.random_state = 7;
     double x[6][5];
     int64_t y[6];
-    assert_int_equal(ls_make_classification_rows(&parameters, x[0], y), LS_OK);
+    assert_int_equal(ls_make_classification_rows(&parameters, NULL, x[0], y), LS_OK);
     for (int i = 0; i < 6; i++) assert_row_equal(x[i], expected[i], 5);
     assert_memory_equal(y, labels, sizeof labels);
 }
@@ -74,7 +74,7 @@ static void random_shift_scale_and_polytope_equal_scikit_learn(void **state)
     parameters.random_state = 3;
     double x[4][5];
     int64_t y[4];
-    assert_int_equal(ls_make_classification_rows(&parameters, x[0], y), LS_OK);
+    assert_int_equal(ls_make_classification_rows(&parameters, NULL, x[0], y), LS_OK);
     for (int i = 0; i < 4; i++) assert_row_equal(x[i], expected[i], 5);
     assert_memory_equal(y, labels, sizeof labels);
 }
@@ -100,7 +100,7 @@ static void more_than_30_informative_features_equal_scikit_learn(void **state)
     parameters.random_state = 5;
     double x[3][35];
     int64_t y[3];
-    assert_int_equal(ls_make_classification_rows(&parameters, x[0], y), LS_OK);
+    assert_int_equal(ls_make_classification_rows(&parameters, NULL, x[0], y), LS_OK);
     for (int i = 0; i < 3; i++) {
         for (int j = 0; j < 4; j++) assert_row_equal(&x[i][columns[j]], &expected[i][j], 1);
         assert_int_equal(y[i], i);
@@ -127,7 +127,7 @@ static void features_are_what_the_parameters_say(void **state)
     parameters.shuffle = false;
     static double x[ROWS][COLUMNS], unscaled[ROWS][COLUMNS];
     static int64_t y[ROWS];
-    assert_int_equal(ls_make_classification_rows(&parameters, x[0], y), LS_OK);
+    assert_int_equal(ls_make_classification_rows(&parameters, NULL, x[0], y), LS_OK);
     for (int repeated = 5; repeated < 7; repeated++) {
         int source = 0;
         while (source < 5 && x[0][source] != x[0][repeated]) source++;
@@ -144,7 +144,7 @@ static void features_are_what_the_parameters_say(void **state)
     parameters.n_clusters_per_class = 1;
     parameters.flip_y = 0;
     parameters.shuffle = false;
-    assert_int_equal(ls_make_classification_rows(&parameters, unscaled[0], y), LS_OK);
+    assert_int_equal(ls_make_classification_rows(&parameters, NULL, unscaled[0], y), LS_OK);
     for (int i = 0; i < ROWS; i++) assert_true(x[i][7] == -4 * unscaled[i][7] && x[i][6] == unscaled[i][6]);
 }
 
@@ -156,7 +156,7 @@ static void features_are_what_the_parameters_say(void **state)
         __VA_ARGS__;                                                                                         \
         double x_;                                                                                           \
         int64_t y_;                                                                                          \
-        assert_int_equal(ls_make_classification_rows(&parameters, &x_, &y_), LS_E_USAGE);                    \
+        assert_int_equal(ls_make_classification_rows(&parameters, NULL, &x_, &y_), LS_E_USAGE);              \
         assert_non_null(strstr(ls_error_message(), name));                                                   \
     } while (0)
 

@@ -394,7 +394,7 @@ static void class_counts_are_those_of_make_classification(void **state)
             int64_t *y = malloc((size_t)n * sizeof *y), count[2][CLASSES] = {{0}};
             double *x = rows(&p, 0, n, y);
             for (int64_t i = 0; i < n; i++) count[0][y[i]]++;
-            assert_int_equal(ls_make_classification_rows(&p, x, y), LS_OK);
+            assert_int_equal(ls_make_classification_rows(&p, NULL, x, y), LS_OK);
             for (int64_t i = 0; i < n; i++) count[1][y[i]]++;
             assert_memory_equal(count[0], count[1], sizeof count[0]);
             free(x);

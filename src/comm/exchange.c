@@ -160,9 +160,10 @@ ls_status ls_exchange_create(ls_session *session, const ls_message_layout *layou
     const char own = is_party;
     char *all;
     *out = NULL;
-    LS_TRY(ls_session_agree(session, ls_alloc(&all, (size_t)session->size, 1, "reduction tree")));
-    ls_status status =
-        ls_mpi_check(MPI_Allgather(&own, 1, MPI_CHAR, all, 1, MPI_CHAR, session->comm), "MPI_Allgather");
+    ls_status status = ls_session_agree(session, ls_alloc(&all, (size_t)session->size, 1, "reduction tree"));
+    if (status == LS_OK)
+        status =
+            ls_mpi_check(MPI_Allgather(&own, 1, MPI_CHAR, all, 1, MPI_CHAR, session->comm), "MPI_Allgather");
     if (status == LS_OK && is_party) status = ls_alloc(&exchange, 1, sizeof *exchange, "reduction tree");
     if (exchange) {
         exchange->session = session;

@@ -20,6 +20,7 @@ import hashlib
 import json
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -186,7 +187,8 @@ def parse_arguments():
                         help="networks (default: 2,2 256,256,256)")
     parser.add_argument("--n-features", nargs="+", type=int, default=[2, 64], metavar="N", help="of each network (default: 2 64)")
     parser.add_argument("--batch-size", type=int, default=65536, metavar="B",
-                        help="in strong scaling, and of the most ranks in weak scaling (default: 65536)")
+                        help="in strong scaling, and of the most ranks in weak scaling, where ranks with too few rows for the shards "
+                        "are left out (default: 65536)")
     parser.add_argument("--shards", type=int, default=1024, metavar="S", help="(default: 1024)")
     parser.add_argument("--epochs", type=int, default=2, help=f"of {STEPS_PER_EPOCH} steps (default: 2)")
     parser.add_argument("--ranks-per-node", type=int, default=32, help="(default: 32)")
@@ -198,6 +200,9 @@ def parse_arguments():
     parser.add_argument("--simulated", default=os.path.join(ROOT, "build-simulation", "lockstep"),
                         help="build for simulated ranks (default: build-simulation/lockstep)")
     arguments = parser.parse_args()
+    for program in (arguments.lockstep, arguments.simulated, "smpirun"):
+        if not shutil.which(program):
+            parser.error(f"there is no {program}: tools/simulate_scaling.sh installs and builds what is needed")
     if len(arguments.hidden) != len(arguments.n_features):
         parser.error("--n-features must have a number for each network of --hidden")
     if arguments.shards & (arguments.shards - 1) or arguments.batch_size % arguments.shards:

@@ -83,7 +83,8 @@ def sums(build_directory, directory):
             levels, subtrees = math.floor(math.log2(ranks)), math.ceil(math.log2(128 / ranks))
             check(1 <= n_messages <= subtrees + 2 * levels + 2, f"{n_messages} messages of a rank of {ranks}")
             growth = n_bytes - least.setdefault(size, n_bytes)
-            check(growth <= 4 * (ranks - 2) + 128, f"{growth} bytes more on {ranks} ranks than on 2")
+            # malloc may give each block some more than was asked for.
+            check(growth <= 4 * (ranks - 2) + 1024, f"{growth} bytes more on {ranks} ranks than on 2")
 
 
 def study(lockstep, program, directory):
@@ -105,8 +106,8 @@ def study(lockstep, program, directory):
           "the ranks did not train the same model:", points)
     for point in points:
         rest = point["seconds_of_steps"] / point["steps"] - 1e-6 * math.ceil(16 / point["ranks"])
-        # Two hops inside a node, and one at least between nodes where there are two.
-        least, most = {1: (-1e-8, 1e-8), 4: (0.6e-6, 10e-6), 6: (1.3e-6, 20e-6)}[point["ranks"]]
+        # Two hops inside a node at least; between nodes rank 0 may have begun later than those that it waits for.
+        least, most = {1: (-1e-7, 1e-7), 4: (0.6e-6, 10e-6), 6: (0.6e-6, 20e-6)}[point["ranks"]]
         check(least <= rest <= most, f"{rest} s of a step were exchange:", point)
 
 

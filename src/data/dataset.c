@@ -203,6 +203,8 @@ void ls_dataset_expect(const ls_dataset *dataset, const ls_segment *segments, in
 {
     if (dataset->generated) return;
     for (int64_t i = 0; i < n_segments; i++) {
+        /* Advice looks at every page, which costs as much as reading what is in memory anyway. */
+        if (ls_dataset_array_is_there(&dataset->x, segments[i].first_row)) continue;
         ls_dataset_array_expect(&dataset->x, segments[i].first_row, segments[i].n_rows);
         if (dataset->has_y) ls_dataset_array_expect(&dataset->y, segments[i].first_row, segments[i].n_rows);
     }

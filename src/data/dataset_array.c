@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/fault_system.h"
@@ -309,6 +310,15 @@ void ls_dataset_array_close(ls_dataset_array *array)
     ls_hdf5_close_dataset(array->dataset);
     ls_hdf5_close_file(array->file);
     memset(array, 0, sizeof *array);
+}
+
+bool ls_dataset_array_is_there(const ls_dataset_array *array, int64_t row)
+{
+    char byte;
+    const struct iovec part = {&byte, 1};
+    const int64_t row_bytes = array->n_columns * (int64_t)array->value_size;
+    return array->descriptor < 0 ||
+           preadv2(array->descriptor, &part, 1, array->offset + row * row_bytes, RWF_NOWAIT) == 1;
 }
 
 void ls_dataset_array_expect(const ls_dataset_array *array, int64_t first_row, int64_t n_rows)

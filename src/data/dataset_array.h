@@ -49,6 +49,10 @@ void ls_dataset_array_close(ls_dataset_array *array);
 /* Whether the file has something at the place. LS_E_INPUT if the file itself cannot be read. Local. */
 ls_status ls_dataset_array_exists(const ls_dataset_place *place, bool *exists);
 
+/* Whether the first value of this row is in memory, so that reading it does not wait for a disk; true where
+ * that cannot be told. Local. */
+bool ls_dataset_array_is_there(const ls_dataset_array *array, int64_t row);
+
 /* Says that these rows will be read soon: where they need no conversion, the system reads them meanwhile.
  * Local. */
 void ls_dataset_array_expect(const ls_dataset_array *array, int64_t first_row, int64_t n_rows);

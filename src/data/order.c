@@ -6,7 +6,7 @@ enum {
     BLOCK_BYTES = 64 * 1024,   /* a read worth its latency */
     WINDOW_BYTES = 512 * 1024, /* small enough to stay in a core's cache, large enough to mix */
     WINDOWS_BYTES = 128 << 20, /* of all shards together: one rank may have all of them in memory */
-    BLOCKS_PER_SHARD = 256,    /* small data: deal finely, so that every window sees much of it */
+    BLOCKS_PER_SHARD = 128,    /* small data: deal finely, so that every window sees much of it */
     MIN_WINDOW_ROWS = 256
 };
 

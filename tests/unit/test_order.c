@@ -159,7 +159,7 @@ static void sorted_data_reach_every_shard_evenly(void **state)
         int64_t *used = shard_rows(&order, s, 0), low = 0;
         for (int64_t i = 0; i < n; i++) low += used[i] < 40000;
         const double share = (double)low / (double)n;
-        assert_true(share > 0.5 - 6 * 0.5 / 17.6 && share < 0.5 + 6 * 0.5 / 17.6); /* 312 blocks per shard */
+        assert_true(share > 0.5 - 6 * 0.5 / 12.4 && share < 0.5 + 6 * 0.5 / 12.4); /* 156 blocks per shard */
         free(used);
     }
 }

@@ -35,6 +35,7 @@ build_programs() {
     gcc "${flags[@]}" -o build-bench/system_fann tools/bench/system_fann.c -lfloatfann -lm
     read -ra openblas < <(pkg-config --cflags --libs openblas)
     mpicc "${flags[@]}" -o build-bench/limit_parts tools/bench/limit_parts.c "${openblas[@]}"
+    mpicc "${flags[@]}" -o build-bench/limit_overlap tools/bench/limit_overlap.c "${openblas[@]}"
     if [ "$(uname -m)" = x86_64 ]; then
         flags+=(-ffp-contract=fast -fno-math-errno -mavx2 -mfma)
         gcc "${flags[@]}" -DLANES=8 -o build-bench/limit_tiny_avx2 tools/bench/limit_tiny.c -lm

@@ -55,6 +55,7 @@ const ls_simd_kernel *ls_simd_kernel_for(ls_dtype dtype, int64_t lanes)
     const char *wanted = getenv("LOCKSTEP_SIMD");
     if (wanted && wanted[0]) return ls_simd_kernel_named(dtype, wanted);
     const ls_simd_kernel *best = ls_simd_kernel_named(dtype, NULL);
+    (void)lanes; /* elsewhere all vectors are short */
 #if LOCKSTEP_X86_KERNELS
     const ls_simd_kernel *narrower = ls_simd_kernel_named(dtype, "avx2");
     if (narrower && lanes <= narrower->lanes && narrower->lanes < best->lanes) return narrower;

@@ -233,6 +233,20 @@ static ls_status read_chunks(const sieve *work)
     return LS_OK;
 }
 
+/* Rows of the longest run of near pieces, at least 1: what is not read together needs no room together.
+ * Chunks may be read over any gap. */
+static int64_t longest_run(const sieve *work, const piece *pieces, int64_t n_pieces)
+{
+    int64_t longest = 1, begin = 0, end = 0;
+    for (int64_t i = 0; i < n_pieces; i++) {
+        const bool gap = pieces[i].first_row - end > work->gap_rows && work->array->chunk_rows == 0;
+        if (i == 0 || gap) begin = end = pieces[i].first_row;
+        if (end_of(&pieces[i]) > end) end = end_of(&pieces[i]);
+        if (end - begin > longest) longest = end - begin;
+    }
+    return longest;
+}
+
 static ls_status read_pieces(sieve *work)
 {
     const ls_dataset_array *array = work->array;
@@ -263,12 +277,8 @@ ls_status ls_dataset_sieve(const ls_dataset_array *array, ls_dtype dtype, ls_val
     piece *pieces;
     LS_TRY(ls_alloc(&pieces, (size_t)n_segments, sizeof *pieces, "list of the rows to read"));
     ls_status status = sort_segments(array, segments, n_segments, pieces);
-    int64_t span = 1;
-    if (status == LS_OK)
-        for (int64_t i = 0; i < n_segments; i++)
-            if (end_of(&pieces[i]) - pieces[0].first_row > span)
-                span = end_of(&pieces[i]) - pieces[0].first_row;
-    if (span < work.max_rows) work.max_rows = span;
+    const int64_t longest = status == LS_OK ? longest_run(&work, pieces, n_segments) : 1;
+    if (longest < work.max_rows) work.max_rows = longest;
     work.pieces = pieces;
     if (status == LS_OK) status = read_pieces(&work);
     ls_free(work.staging);

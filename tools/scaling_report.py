@@ -226,7 +226,7 @@ def show_ranks(axes, ranks, is_log=False):
         axes.set_yscale("log")
     else:
         axes.set_ylim(0)
-    axes.set_xticks(ranks)
+    axes.set_xticks([n for n in ranks if all(n * 1.6 < m for m in ranks if m > n) or not n & (n - 1)])
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("ranks")
@@ -276,6 +276,7 @@ def draw(key, levels, fit, path):
     figure, ((time, speed), (efficiency, parts)) = plt.subplots(2, 2, figsize=(11, 8), constrained_layout=True)
     ranks = [level.ranks for level in levels]
     base = levels[0]
+    how = "simulated" if key.simulated else "measured"
     scale, unit = next((s, u) for s, u in ((1, "s"), (1e3, "ms"), (1e6, "us"), (1e9, "ns"))
                        if s * min(level.step for level in levels) >= 1 or u == "ns")
     draw_spread(time, ranks, [(scale * min(level.values("seconds_of_steps")) / base.runs[0]["steps"], scale * level.step,
@@ -287,12 +288,12 @@ def draw(key, levels, fit, path):
         time.plot(ranks, [scale * fit.step(sample_at(key, levels, n)) for n in ranks], color="#aa3377", ls=":", label="fit")
     time.set_title("time of a step", fontsize=10)
     time.set_ylabel(unit)
-    draw_spread(speed, ranks, [ratios(key, base, level) for level in levels], color=COLOURS["compute"], label="measured")
+    draw_spread(speed, ranks, [ratios(key, base, level) for level in levels], color=COLOURS["compute"], label=how)
     speed.plot(ranks, [n / base.ranks for n in ranks], color="black", ls="--", lw=1, label="ideal")
     what = ", rows a second" if key.scaling == "weak" else ""
     speed.set_title(f"speed-up over {count(base.ranks, 'rank')}{what}", fontsize=10)
     draw_spread(efficiency, ranks, [[100 * value for value in efficiencies(key, base, level)] for level in levels],
-                color=COLOURS["compute"], label="measured")
+                color=COLOURS["compute"], label=how)
     efficiency.axhline(100, color="black", ls="--", lw=1, label="ideal")
     efficiency.set_title("efficiency", fontsize=10)
     efficiency.set_ylabel("%")

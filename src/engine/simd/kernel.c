@@ -49,11 +49,11 @@ ALWAYS_INLINE vec derivative(ls_activation activation, vec a)
 {
     switch (activation) {
     case LS_TANH:
-        return fma_(all(0) - a, a, all(1));
+        return fnma_(a, a, all(1));
     case LS_RELU:
         return where_or_zero(greater(a, all(0)), all(1));
     case LS_SIGMOID:
-        return fma_(all(0) - a, a, a);
+        return fnma_(a, a, a);
     case LS_LINEAR:
         break;
     }
@@ -93,7 +93,7 @@ ALWAYS_INLINE void judge_steps(const REAL *logits, const REAL *all_labels, int64
             const vec e = exp_minus(z), p = sigmoid_of(z, e);
             const mask valid = greater(y, all((REAL)-0.5)), positive = greater(y, all(0)),
                        predicted = greater(p, all((REAL)0.5));
-            const vec loss = fma_(all(0) - z, y, greater_of(all(0), z));
+            const vec loss = fnma_(z, y, greater_of(all(0), z));
             const vec valid_e = where_or_zero(valid, e);
             linear = linear + where_or_zero(valid, loss);
             product = fma_(product, valid_e, product + valid_e);

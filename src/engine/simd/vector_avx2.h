@@ -39,6 +39,12 @@ static inline vec fma_(vec a, vec b, vec c)
     return OP(fmadd)(a, b, c);
 }
 
+/* c - ab */
+static inline vec fnma_(vec a, vec b, vec c)
+{
+    return OP(fnmadd)(a, b, c);
+}
+
 static inline mask greater(vec a, vec b)
 {
     return OP(cmp)(a, b, _CMP_GT_OQ);

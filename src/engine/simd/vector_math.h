@@ -63,7 +63,7 @@ ALWAYS_INLINE vec tanh_(vec x)
 {
     vec scale;
     const vec a = smaller_of(all(TANH_LIMIT), magnitude(x)), p = reduced_expm1(-2, a, &scale);
-    const vec u = fma_(all(0) - scale, p, all(1) - scale);
+    const vec u = fnma_(scale, p, all(1) - scale);
     return with_sign_of(u / (all(2) - u), x);
 }
 

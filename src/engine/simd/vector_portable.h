@@ -39,6 +39,12 @@ static inline vec fma_(vec a, vec b, vec c)
     return r;
 }
 
+/* c - ab */
+static inline vec fnma_(vec a, vec b, vec c)
+{
+    return fma_(-a, b, c);
+}
+
 static inline mask greater(vec a, vec b)
 {
     return a > b;

@@ -12,8 +12,10 @@ struct ls_generated_rows {
     ls_philox_classification *source;
     ls_dtype dtype;
     int64_t n_samples, n_features;
-    /* Short segments lie near one another: a block is made for all of them. */
+    /* Short segments that follow one another closely have a block made for all of them; of scattered ones, a
+     * block would be many times what is wanted. */
     int64_t block_rows, block_first, block_there;
+    int64_t asked_end; /* of the rows asked for last */
     char *block_x, *block_y;
 };
 
@@ -81,8 +83,13 @@ static void copy_short(ls_generated_rows *rows, ls_segment segment, char *x, cha
         int64_t skip = segment.first_row - rows->block_first;
         if (skip < 0 || skip >= rows->block_there) {
             rows->block_first = segment.first_row / SHORT_ROWS * SHORT_ROWS;
-            const int64_t rest = rows->n_samples - rows->block_first;
-            rows->block_there = rest < rows->block_rows ? rest : rows->block_rows;
+            const int64_t rest = rows->n_samples - rows->block_first,
+                          ahead = segment.first_row - rows->asked_end;
+            const int64_t end = segment.first_row + segment.n_rows + SHORT_ROWS - 1;
+            int64_t wanted = rows->block_rows;
+            if (ahead < 0 || ahead >= SHORT_ROWS) wanted = end / SHORT_ROWS * SHORT_ROWS - rows->block_first;
+            if (wanted > rows->block_rows) wanted = rows->block_rows;
+            rows->block_there = rest < wanted ? rest : wanted;
             ls_philox_classification_fill(rows->source, rows->block_first, rows->block_there, rows->block_x,
                                           label_type(rows->dtype), rows->block_y);
             skip = segment.first_row - rows->block_first;
@@ -94,6 +101,7 @@ static void copy_short(ls_generated_rows *rows, ls_segment segment, char *x, cha
         x += (size_t)n * row_size;
         if (y) y += (size_t)n * size;
         segment = (ls_segment){segment.first_row + n, segment.n_rows - n};
+        rows->asked_end = segment.first_row;
     }
 }
 

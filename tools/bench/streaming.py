@@ -16,6 +16,7 @@ import csv
 import hashlib
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -28,11 +29,12 @@ COMPARED = 10 ** 7  # rows that other systems read
 DATA = ["--n-features", FEATURES, "--n-informative", FEATURES, "--n-redundant", 0, "--class-sep", 1.5, "--random-state", 7]
 SOURCES = {"memory": "in memory", "file": "streamed", "made": "on the fly"}
 SYSTEMS = {"Keras, tf.data": "stream_keras.py", "PyTorch, DataLoader": "stream_pytorch.py"}
-# Runs a rank, then tells its most resident memory; this Python takes less.
+# Runs a rank, then leaves its most resident memory in a file; this Python takes less.
 MEASURE = """\
-import resource, subprocess, sys
-code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
-print("peak", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024, flush=True)
+import os, resource, subprocess, sys
+code = subprocess.run(sys.argv[2:], stdout=subprocess.DEVNULL).returncode
+with open(os.path.join(sys.argv[1], str(os.getpid())), "w") as f:
+    f.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024))
 sys.exit(code)
 """
 
@@ -61,7 +63,6 @@ class Bench:
                                 stderr=subprocess.PIPE)
         if result.returncode:
             raise Failure("exit code %d of %s\n%s" % (result.returncode, " ".join(map(str, words)), result.stderr))
-        return result.stdout
 
     def prepare(self, sizes):
         for samples in sizes:
@@ -84,14 +85,21 @@ class Bench:
                  history, "-o", model]
         self.command[source, ranks] = " ".join(["mpirun -n %d build-bench/lockstep" % ranks] + [
             str(word).replace(self.directory + "/", "") for word in words[1:]])
-        output = self.run([sys.executable, "-c", MEASURE, *words], ranks)
-        peak = max(int(line.split()[1]) for line in output.splitlines() if line.startswith("peak "))
+        with tempfile.TemporaryDirectory(dir=self.directory) as peaks:
+            self.run([sys.executable, "-c", MEASURE, peaks, *words], ranks)
+            found = [os.path.join(peaks, name) for name in os.listdir(peaks)]
+            if len(found) != ranks:
+                raise Failure("%d ranks told their memory instead of %d" % (len(found), ranks))
+            sizes = []
+            for name in found:
+                with open(name) as f:
+                    sizes.append(int(f.read()))
         with open(history, newline="") as f:
             records = list(csv.DictReader(f))
         with open(model, "rb") as f:
             digest = hashlib.sha256(f.read()).hexdigest()
         return Run([samples / float(record["samples_per_second"]) for record in records],
-                   [float(record["loss"]) for record in records], peak, digest)
+                   [float(record["loss"]) for record in records], max(sizes), digest)
 
     def write_case(self, name, samples, loader):
         """What worker.read_case reads; returns the directory."""
@@ -232,8 +240,8 @@ def write_table(path, bench, sizes, of_lockstep, of_systems, problems):
             cell.ranks, cell.system, reads, cell.rate(), times(1 / cell.ratio), cell.memory(), cell.loss,
             "" if cell.loss_difference <= TOLERANCE else " **differs**"))
     lines += ["", "One epoch each, from the same weights; compiling is not in the times. lockstep has a rank on each core, the others one",
-              "process with as many threads; with two cores another process of PyTorch's DataLoader reads, whose memory is not",
-              "counted. Row by row is another set of rows, so its loss is compared with lockstep's on that."]
+              "process with as many threads; with two cores another process of PyTorch's DataLoader reads: its start, about a",
+              "second, is in the times, its memory is not counted. Row by row is another set of rows, so its loss is compared with lockstep's on that."]
     lines += ["", "Models: " + ("the same bytes in memory, streamed and on the fly, on all numbers of ranks." if not problems else
                                 "**" + "; ".join(problems) + "**"),
               "", "Machine: " + describe_machine(bench.options.cores[:max(of_lockstep)]), "", "Versions: " + "; ".join(versions()), "",
@@ -281,7 +289,8 @@ def main():
     compared = max(samples for samples in sizes if samples <= COMPARED or samples == sizes[0])
     of_lockstep, of_systems, problems, digests = {}, [], [], {}
     os.makedirs(options.output, exist_ok=True)
-    # Gigabytes: not left behind.
+    # Gigabytes: not left behind, by SIGTERM either.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="streaming-", dir=BUILD) as directory:
         bench = Bench(directory, options)
         bench.prepare([BATCH] + [samples for samples in sizes if samples != BATCH])

@@ -66,11 +66,11 @@ class Bench:
 
     def prepare(self, sizes):
         for samples in sizes:
-            self.run([LOCKSTEP, "generate", "--rng", "philox", "-o", self.file(samples), "--n-samples", samples, *DATA, "--dtype",
-                      "float32", "--verbose", 0], max(self.options.ranks))
+            self.run([LOCKSTEP, "generate", "--rng", "philox", "-o", self.file(samples), "--n-samples", samples, *DATA,
+                      "--dtype", "float32", "--verbose", 0], max(self.options.ranks))
         # As in rows.py: a step so short that no weight changes.
-        self.run([LOCKSTEP, "train", self.file(BATCH), "--hidden", ",".join(map(str, HIDDEN)), "--seed", 1, "--batch-size", BATCH,
-                  "--learning-rate", 1e-30, "--verbose", 0, "-o", self.path("init.h5")])
+        self.run([LOCKSTEP, "train", self.file(BATCH), "--hidden", ",".join(map(str, HIDDEN)), "--seed", 1, "--batch-size",
+                  BATCH, "--learning-rate", 1e-30, "--verbose", 0, "-o", self.path("init.h5")])
 
     def train(self, samples, source, ranks, shuffle, epochs):
         memory = 64 * samples + 2 ** 28 if source == "memory" else self.options.memory
@@ -161,7 +161,7 @@ def measure_lockstep(bench, sizes, ranks, problems, digests):
             cell.add(run)
             cell.show()
             if digests.setdefault((shuffle, samples), run.digest) != run.digest:
-                problems.append("%s, %d ranks, --shuffle %s, %d samples: another model than from the file with the same rows" % (
+                problems.append("%s, %d ranks, --shuffle %s, %d samples: another model from the same rows" % (
                     SOURCES[source], ranks, shuffle, samples))
     for (shuffle, samples, source), cell in cells.items():
         cell.compare(cells[shuffle, sizes[-1], "memory"])
@@ -207,9 +207,9 @@ def measure_systems(bench, samples, ranks, directories, problems):
 
 def write_table(path, bench, sizes, of_lockstep, of_systems, problems):
     lines = ["# Data larger than memory", "",
-             "An epoch of [2,2], N = 2, float32, batch %d: samples/s, medians of %d round(s) in turn (quartiles); MB: the most that a"
+             "An epoch of [2,2], N = 2, float32, batch %d: samples/s, medians of %d round(s) in turn (quartiles); MB: the most"
              % (BATCH, bench.options.rounds),
-             "rank had resident beyond a training on a single batch. Streamed: from a file in the page cache, `--memory %s`." %
+             "that a rank had resident beyond a training on a single batch. Streamed: from a file in the page cache, `--memory %s`." %
              bench.options.memory, "", "## %g samples" % sizes[-1], "",
              "| ranks | --shuffle | in memory | MB | streamed | of in memory | MB | on the fly | of in memory | MB |",
              "|---|---|---|---|---|---|---|---|---|---|"]
@@ -221,7 +221,8 @@ def write_table(path, bench, sizes, of_lockstep, of_systems, problems):
                 parts += [cell.rate(), "%.0f %%" % (100 * cell.ratio), cell.memory()]
             lines.append("| %d | %s | %s |" % (ranks, shuffle, " | ".join(parts)))
     lines += ["", "## Time per sample and memory as the samples grow", "",
-              "| ranks | --shuffle | rows | " + " | ".join("%g: ns | MB" % samples for samples in sizes) + " | ns: most / least |",
+              "| ranks | --shuffle | rows | " + " | ".join("%g: ns | MB" % samples for samples in sizes) +
+              " | ns: most / least |",
               "|---|---|---|" + "---|---|" * len(sizes) + "---|"]
     for ranks, cells in of_lockstep.items():
         for shuffle in ("none", "epoch"):
@@ -233,18 +234,21 @@ def write_table(path, bench, sizes, of_lockstep, of_systems, problems):
                                                                max(nanoseconds) / min(nanoseconds)))
     samples = of_systems[0].samples
     lines += ["", "## Beside other systems: %g rows of the same file, in its order" % samples, "",
-              "| cores | system | reads | samples/s | time, in multiples of lockstep's | MB | loss |", "|---|---|---|---|---|---|---|"]
+              "| cores | system | reads | samples/s | time, in multiples of lockstep's | MB | loss |",
+              "|---|---|---|---|---|---|---|"]
     for cell in of_systems:
         reads = {"file": "streams", "batches": "a batch at a time", "rows": "row by row (%d rows)" % BATCH}[cell.source]
         lines.append("| %d | %s | %s | %s | %s | %s | %.7f%s |" % (
             cell.ranks, cell.system, reads, cell.rate(), times(1 / cell.ratio), cell.memory(), cell.loss,
             "" if cell.loss_difference <= TOLERANCE else " **differs**"))
-    lines += ["", "One epoch each, from the same weights; compiling is not in the times. lockstep has a rank on each core, the others one",
-              "process with as many threads; with two cores another process of PyTorch's DataLoader reads: its start, about a",
-              "second, is in the times, its memory is not counted. Row by row is another set of rows, so its loss is compared with lockstep's on that."]
-    lines += ["", "Models: " + ("the same bytes in memory, streamed and on the fly, on all numbers of ranks." if not problems else
-                                "**" + "; ".join(problems) + "**"),
-              "", "Machine: " + describe_machine(bench.options.cores[:max(of_lockstep)]), "", "Versions: " + "; ".join(versions()), "",
+    lines += ["", "One epoch each, from the same weights; compiling is not in the times. lockstep has a rank on each core, the others",
+              "one process with as many threads; with two cores another process of PyTorch's DataLoader reads: its start, about",
+              "a second, is in the times, its memory is not counted. Row by row is another set of rows, so its loss is compared",
+              "with lockstep's on that."]
+    same = "Models: the same bytes in memory, streamed and on the fly, on all numbers of ranks."
+    lines += ["", "**" + "; ".join(problems) + "**" if problems else same, "",
+              "Machine: " + describe_machine(bench.options.cores[:max(of_lockstep)]), "",
+              "Versions: " + "; ".join(versions()), "",
               "Commands (the last of each):", "```", "tools/bench/streaming.sh " + " ".join(sys.argv[1:]),
               *bench.command.values(), "```"]
     with open(path, "w") as f:

@@ -134,12 +134,16 @@ class Python(System):
             raise Failure("%s ended with code %d" % (self.script, worker.wait()))
         return json.loads(line)
 
-    def fit(self, row, directory):
+    def ask(self, directory, epochs):
+        """The answers of all ranks."""
         if not self.workers:
             self.start()
         for worker in self.workers:
-            print(json.dumps({"directory": directory, "epochs": self.epochs(row)}), file=worker.stdin, flush=True)
-        answers = [self.answer(worker) for worker in self.workers]
+            print(json.dumps({"directory": directory, "epochs": epochs}), file=worker.stdin, flush=True)
+        return [self.answer(worker) for worker in self.workers]
+
+    def fit(self, row, directory):
+        answers = self.ask(directory, self.epochs(row))
         losses = [statistics.fmean(values) for values in zip(*(answer["losses"] for answer in answers))]
         seconds, compiling = answers[0]["seconds"], answers[0]["compiling"]
         return Run(seconds, losses, compiling, self.ready_after + compiling + sum(seconds))
@@ -247,7 +251,8 @@ def versions():
     text = subprocess.run([LOCKSTEP, "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout
     found = [" ".join(line.split()) for line in text.splitlines()]
     found += ["Python %s" % sys.version.split()[0]]
-    found += ["%s %s" % (name, version(name)) for name in ("keras", "tensorflow-cpu", "torch", "jax", "scikit-learn", "numpy")]
+    packages = ("keras", "tensorflow-cpu", "torch", "jax", "scikit-learn", "numpy", "h5py")
+    found += ["%s %s" % (name, version(name)) for name in packages]
     fann = subprocess.run(["pkg-config", "--modversion", "fann"], stdout=subprocess.PIPE, text=True).stdout.strip()
     return found + ["FANN %s" % fann]
 

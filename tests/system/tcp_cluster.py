@@ -72,6 +72,8 @@ class Network:
         """Cables and power for all."""
         for host in self.hosts:
             ip("-n", self.switch, "link", "set", "port%d" % host, "up")
+            # Forget who could not be found while the cable was out.
+            ip("-n", self.name(host), "neighbour", "flush", "dev", "eth0", check=False)
             if os.path.exists("%s/dark-%s" % (self.directory, self.name(host))):
                 os.remove("%s/dark-%s" % (self.directory, self.name(host)))
 

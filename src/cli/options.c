@@ -412,8 +412,30 @@ int cli_parse(const cli_command *command, const cli_option *options, int argc, c
     return result;
 }
 
+int cli_check_files(const cli_command *command, const cli_file *files, int n_files, int n_inputs)
+{
+    for (int output = n_inputs; output < n_files; output++)
+        for (int i = 0; i < output; i++)
+            if (files[i].path && files[output].path && !strcmp(files[i].path, files[output].path))
+                return cli_usage_error(command,
+                                       "%s and %s are both '%s', which would be replaced: give another name",
+                                       files[i].name, files[output].name, files[i].path);
+    return -1;
+}
+
+/* What a full disk swallows of rank 0's text shows when the last of it is written. */
+static ls_status flush_text(ls_session *session)
+{
+    const bool is_lost = fflush(stdout) != 0 || ferror(stdout);
+    return ls_session_agree(
+        session, is_lost && ls_session_rank(session) == 0
+                     ? ls_fail(LS_E_OUTPUT, "stdout: cannot write the text: look whether the disk is full")
+                     : LS_OK);
+}
+
 int cli_finish(ls_session *session, ls_status status)
 {
+    if (status == LS_OK && session) status = flush_text(session);
     /* A failure of MPI is known to the rank alone where it happened; without a session all ranks have the
      * message. */
     const bool tells = session ? ls_session_rank(session) == 0 : cli_is_first();

@@ -74,10 +74,20 @@ int cli_parse(const cli_command *command, const cli_option *options, int argc, c
 int cli_usage_error(const cli_command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+typedef struct cli_file {
+    const char *name; /* for the user: "DATA", "--history" */
+    const char *path; /* or NULL */
+} cli_file;
+
+/* Refuses an output, of which there are those from n_inputs on, that has the path of another file of the
+ * list. Returns -1, or the exit code after an error that has been printed. Before MPI is up. */
+int cli_check_files(const cli_command *command, const cli_file *files, int n_files, int n_inputs);
+
 /* The word of a NULL-terminated list that is nearest to word by edits. */
 const char *cli_nearest(const char *word, const char *const *words);
 
-/* Prints the error message on rank 0 if status is a failure, closes the session, returns the exit code. */
+/* Prints the error message on rank 0 if status is a failure, or the text on its stdout could not be written;
+ * closes the session, returns the exit code. Collective; status must agree unless it is LS_E_MPI. */
 int cli_finish(ls_session *session, ls_status status);
 
 void cli_ints_free(cli_ints *ints);

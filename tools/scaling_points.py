@@ -1,10 +1,13 @@
 """The points of a scaling study: one line of points*.csv for each run, and how they form series."""
 import csv
 import glob
+import math
 import os
+import re
 import statistics
 from typing import NamedTuple
 
+POINTS = "points*.csv"
 PARTS = ("compute", "communication", "waiting", "io")
 SPREAD = ("min", "mean", "max")  # over the ranks of a run
 SETTINGS = ("scaling", "simulated", "machine", "hidden", "n_features", "n_samples", "batch_size", "epochs", "options")
@@ -14,6 +17,8 @@ COLUMNS = SETTINGS + ("ranks", "nodes", "oversubscribed", "repetition", "shards"
 WHOLE = ("simulated", "n_features", "n_samples", "batch_size", "epochs", "ranks", "nodes", "oversubscribed", "repetition",
          "shards", "message_bytes", "steps")
 REAL = ("seconds", "seconds_of_steps") + tuple(f"{part}_{which}" for part in PARTS for which in SPREAD)
+
+ABOVE_ZERO = ("n_features", "n_samples", "batch_size", "epochs", "ranks", "shards", "steps", "seconds_of_steps")
 
 
 class InputError(Exception):
@@ -63,16 +68,23 @@ def parse(row, place):
                 point[name] = kind(row[name])
             except ValueError:
                 raise InputError(f"{place}: {name}: '{row[name]}' is not a number") from None
-    if point["scaling"] not in ("strong", "weak") or point["ranks"] < 1:
-        raise InputError(f"{place}: scaling is '{row['scaling']}' and ranks '{row['ranks']}', which must be strong or weak, "
-                         "and 1 or more")
+            least = "above 0" if name in ABOVE_ZERO else "0 or more"
+            if not math.isfinite(point[name]) or point[name] < 0 or (point[name] == 0 and name in ABOVE_ZERO):
+                raise InputError(f"{place}: {name}: '{row[name]}' must be {least}")
+    if point["scaling"] not in ("strong", "weak"):
+        raise InputError(f"{place}: scaling: '{row['scaling']}' must be strong or weak")
+    if not re.fullmatch(r"(\d+(,\d+)*)?", point["hidden"]):
+        raise InputError(f"{place}: hidden: '{row['hidden']}' must be units like 64,32")
     return point
 
 
 def read_file(path):
     """The points of one file. A last line without its end was being written when the study was stopped: it is passed over."""
-    with open(path, newline="", encoding="utf-8") as file:
-        text = file.read()
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            text = file.read()
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: it is not a text file") from None
     lines = text[:text.rfind("\n") + 1].splitlines()
     points = []
     for number, row in enumerate(csv.DictReader(lines), 2):
@@ -86,7 +98,7 @@ def read_file(path):
 
 def read_points(directory):
     """All points of a study: those of points.csv and of any points-NAME.csv beside it."""
-    paths = sorted(glob.glob(os.path.join(directory, "points*.csv")))
+    paths = sorted(glob.glob(os.path.join(directory, POINTS)))
     return [point for path in paths for point in read_file(path)]
 
 

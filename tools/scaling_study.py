@@ -17,6 +17,7 @@ Under SLURM: jobs/scaling.sbatch. Points from elsewhere, say a simulation (colum
 same directory with the same columns; the report has them in a part of their own.
 """
 import argparse
+import fnmatch
 import hashlib
 import json
 import os
@@ -24,7 +25,7 @@ import shlex
 import subprocess
 import sys
 
-from scaling_points import PARTS, SPREAD, InputError, PointFile, count, identity, read_points
+from scaling_points import PARTS, POINTS, SPREAD, InputError, PointFile, count, identity, read_points
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 EXIT_FAILED, EXIT_USAGE = 1, 2
@@ -132,6 +133,8 @@ class Study:
                 return dict(point, refused=message)
             if code != 0:
                 raise Failure(f"exit code {code}: {message}: {shlex.join(map(str, words))}")
+            if not os.path.exists(times) or not os.path.exists(model):
+                raise Failure(f"no training was done: {shlex.join(map(str, words))}")
             with open(times, encoding="utf-8") as file:
                 found = json.load(file)
             with open(model, "rb") as file:
@@ -150,7 +153,7 @@ class Study:
     def run_all(self):
         """Does the runs that are missing. Returns how many failed."""
         done = {identity(point) for point in read_points(self.directory)}
-        points = [point for point in self.points() if identity(point) not in done]
+        points = list({identity(point): point for point in self.points() if identity(point) not in done}.values())
         file = PointFile(self.path(self.arguments.points))
         n_failed = 0
         for number, point in enumerate(points, 1):
@@ -185,6 +188,31 @@ def units(text):
     return ",".join(str(positive(word)) for word in text.split(",")) if text else ""
 
 
+def command_words(text):
+    """Words as for a shell, in one text."""
+    try:
+        shlex.split(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"'{text}': {error}") from None
+    return text
+
+
+def launcher(text):
+    try:
+        words = [word.format(ranks=1, nodes=1) for word in shlex.split(command_words(text))]
+    except (ValueError, LookupError, AttributeError):
+        words = None
+    if not words:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a command in which {{ranks}} and {{nodes}} may stand")
+    return text
+
+
+def points_name(text):
+    if os.path.basename(text) != text or not fnmatch.fnmatchcase(text, POINTS):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a name like {POINTS}, which the report looks for")
+    return text
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", help="of the study; made if it is not there")
@@ -198,13 +226,14 @@ def parse_arguments():
     parser.add_argument("--n-features", type=positive, default=2, metavar="N", help="(default: 2)")
     parser.add_argument("--epochs", type=positive, default=5, help="of each run (default: 5)")
     parser.add_argument("--repetitions", type=positive, default=3, help="of each run (default: 3)")
-    parser.add_argument("--options", default="", help='more options of train, for example "--shuffle none --dtype float64"')
-    parser.add_argument("--launcher", default="mpirun -n {ranks}",
+    parser.add_argument("--options", type=command_words, default="",
+                        help='more options of train, for example "--shuffle none --dtype float64"')
+    parser.add_argument("--launcher", type=launcher, default="mpirun -n {ranks}",
                         help="how ranks are started; it may have {ranks} and {nodes} (default: mpirun -n {ranks})")
     parser.add_argument("--ranks-per-node", type=positive, help="how they are spread on a cluster (default: all on this node)")
     parser.add_argument("--machine", help="its name in the report (default: this node's processor)")
-    parser.add_argument("--points", default="points.csv", metavar="NAME", help="file of the runs in the directory, points*.csv "
-                        "(default: points.csv)")
+    parser.add_argument("--points", type=points_name, default="points.csv", metavar="NAME",
+                        help=f"file of the runs in the directory, {POINTS} (default: points.csv)")
     parser.add_argument("--lockstep", default=os.path.join(ROOT, "build", "lockstep"), help="(default: build/lockstep)")
     return parser.parse_args()
 

@@ -113,6 +113,17 @@ def check_doctored(directory, rows):
     done = study(directory, "--report", code=1)
     check("points-simulated.csv: line 3: " in done.stderr, "damaged line:", done)
     os.remove(os.path.join(directory, "points-simulated.csv"))
+    for name, value in (("steps", 0), ("epochs", 0), ("seconds_of_steps", "nan"), ("io_max", -1), ("hidden", "../x"),
+                        ("scaling", "both")):
+        scaling_points.PointFile(os.path.join(directory, "points-wrong.csv")).append(dict(other, **{name: value}))
+        done = study(directory, "--report", code=1)
+        check(f"points-wrong.csv: line 2: {name}: '{value}' must be" in done.stderr, "wrong value:", done)
+        os.remove(os.path.join(directory, "points-wrong.csv"))
+    with open(os.path.join(directory, "points-wrong.csv"), "wb") as wrong:
+        wrong.write(b"\xff\xfe\n")
+    done = study(directory, "--report", code=1)
+    check("points-wrong.csv: it is not a text file" in done.stderr, "not a text file:", done)
+    os.remove(os.path.join(directory, "points-wrong.csv"))
 
 
 def check_fit(directory):
@@ -145,6 +156,13 @@ def check_refusals(lockstep, directory):
     check("there are no points" in done.stderr, "no points:", done)
     done = study(directory, "--lockstep", "nowhere/lockstep", code=1)
     check("nowhere/lockstep is missing" in done.stderr, "no program:", done)
+    for option, value in (("--options", "'"), ("--launcher", "mpirun -n {cores}"), ("--launcher", ""), ("--points", "mine.csv"),
+                          ("--points", "../points.csv")):
+        done = study(directory, option, value, code=2)
+        check(f"argument {option}: '{value}'" in done.stderr, "a wrong argument:", done)
+    done = study(directory, "--lockstep", lockstep, "--launcher", "true", "--ranks", "1", "1", "--repetitions", "1",
+                 "--no-report", code=1)
+    check("[1/1]" in done.stderr and "no training was done" in done.stderr, "a launcher that starts nothing:", done)
     done = study(directory, "--lockstep", lockstep, "--ranks", "1", "--options", "--learning-rate 1e30 --activation relu",
                  "--n-samples", "100", "--repetitions", "1", "--no-report", code=1)
     check("FAILED: exit code 7: the loss" in done.stderr and "1 run failed" in done.stderr, "a run that fails:", done)

@@ -220,6 +220,17 @@ static ls_status print_json(const ls_plan *plan, const warnings *all)
     return LS_OK;
 }
 
+static ls_status show(const ls_dataset *dataset, const ls_model *model, const ls_train_options *options,
+                      const ls_plan *plan, bool json)
+{
+    warnings all = {0};
+    find_warnings(plan, &all);
+    if (json) return print_json(plan, &all);
+    print_plan(dataset, model, options, plan);
+    for (int i = 0; i < all.n; i++) printf("warning: %s\n", all.texts[i]);
+    return LS_OK;
+}
+
 static int run(int argc, char **argv)
 {
     cli_training training;
@@ -241,15 +252,9 @@ static int run(int argc, char **argv)
     if (status == LS_OK) status = cli_training_open(session, &training, positionals[0], &dataset, &model);
     if (status == LS_OK)
         status = ls_plan_training(session, model, dataset, &training.train, (int)n_ranks, &plan);
-    if (status == LS_OK && ls_session_rank(session) == 0) {
-        warnings all = {0};
-        find_warnings(&plan, &all);
-        if (json) {
-            status = print_json(&plan, &all);
-        } else {
-            print_plan(dataset, model, &training.train, &plan);
-            for (int i = 0; i < all.n; i++) printf("warning: %s\n", all.texts[i]);
-        }
+    if (status == LS_OK) {
+        if (ls_session_rank(session) == 0) status = show(dataset, model, &training.train, &plan, json);
+        status = ls_session_agree(session, status);
     }
     ls_model_free(model);
     ls_dataset_close(dataset);

@@ -412,8 +412,19 @@ int cli_parse(const cli_command *command, const cli_option *options, int argc, c
     return result;
 }
 
+/* What a full disk swallows of rank 0's text shows when the last of it is written. */
+static ls_status flush_text(ls_session *session)
+{
+    const bool is_lost = fflush(stdout) != 0 || ferror(stdout);
+    return ls_session_agree(
+        session, is_lost && ls_session_rank(session) == 0
+                     ? ls_fail(LS_E_OUTPUT, "stdout: cannot write the text: look whether the disk is full")
+                     : LS_OK);
+}
+
 int cli_finish(ls_session *session, ls_status status)
 {
+    if (status == LS_OK && session) status = flush_text(session);
     /* A failure of MPI is known to the rank alone where it happened; without a session all ranks have the
      * message. */
     const bool tells = session ? ls_session_rank(session) == 0 : cli_is_first();

@@ -77,7 +77,8 @@ int cli_usage_error(const cli_command *command, const char *format, ...)
 /* The word of a NULL-terminated list that is nearest to word by edits. */
 const char *cli_nearest(const char *word, const char *const *words);
 
-/* Prints the error message on rank 0 if status is a failure, closes the session, returns the exit code. */
+/* Prints the error message on rank 0 if status is a failure, or the text on its stdout could not be written;
+ * closes the session, returns the exit code. Collective; status must agree unless it is LS_E_MPI. */
 int cli_finish(ls_session *session, ls_status status);
 
 void cli_ints_free(cli_ints *ints);

@@ -41,14 +41,15 @@ static double place_of(const ls_order *order, int64_t s, int64_t row)
     return (double)segment.first_row / (double)order->n_samples - 0.5;
 }
 
-/* Neighbours in one window. */
-static void look_at_window(const ls_order *order, int64_t epoch, int64_t s, int64_t i, uint32_t *rows,
-                           sums *all)
+/* Neighbours in one window; a window that stands for several places has others in each. */
+static void look_at_window(const ls_order *order, int64_t epoch, int64_t s, int64_t i, int64_t place,
+                           uint32_t *rows, sums *all)
 {
     const ls_window window = ls_order_window(order, s, epoch, i);
     ls_order_window_rows(order, &window, rows);
-    const int64_t n = window.n_rows < NEIGHBOURS ? window.n_rows : NEIGHBOURS;
-    for (int64_t r = 0; r + 1 < n; r++)
+    const int64_t n = window.n_rows < NEIGHBOURS ? window.n_rows : NEIGHBOURS,
+                  begin = ls_split(window.n_rows - n, PLACES, place);
+    for (int64_t r = begin; r + 1 < begin + n; r++)
         add(all, place_of(order, s, window.first_row + rows[r]),
             place_of(order, s, window.first_row + rows[r + 1]));
 }
@@ -73,7 +74,7 @@ ls_status ls_mixing_neighbours(const ls_order *order, int64_t epoch, double *cor
         if (!order->shuffle)
             look_at_batch(order, ls_split(order->n_batches, PLACES, place), s, &all);
         else if (n_windows > 0)
-            look_at_window(order, epoch, s, ls_split(n_windows, PLACES, place), rows, &all);
+            look_at_window(order, epoch, s, ls_split(n_windows, PLACES, place), place, rows, &all);
     }
     ls_free(rows);
     const double a = all.aa - all.a * all.a / all.n, b = all.bb - all.b * all.b / all.n;

@@ -65,12 +65,29 @@ static void neighbours_tell_file_order_from_shuffled(void **state)
     assert_true(isnan(correlation));
 }
 
+/* So few windows stand for several places each, which must not all look at the same rows. */
+static void few_windows_are_looked_at_all_over(void **state)
+{
+    (void)state;
+    enum { SEEDS = 16 };
+    double correlation, squares = 0;
+    ls_order order;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        ls_order_init(&order, 100000, 2, 1000, 8, true, seed);
+        assert_int_equal(ls_mixing_neighbours(&order, 0, &correlation), LS_OK);
+        squares += correlation * correlation;
+    }
+    /* 32 x 127 pairs would differ from 0 by 0.016 in the mean, 8 x 127 by 0.031. */
+    assert_true(sqrt(squares / SEEDS) < 0.024);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spread_is_that_of_the_counts),
         cmocka_unit_test(spread_of_large_batches_is_exact),
         cmocka_unit_test(neighbours_tell_file_order_from_shuffled),
+        cmocka_unit_test(few_windows_are_looked_at_all_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

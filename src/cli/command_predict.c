@@ -19,6 +19,9 @@ static int run(int argc, char **argv)
     const char *positionals[CLI_MAX_POSITIONALS];
     const int parsed = cli_parse(&cli_predict, options, argc, argv, positionals);
     if (parsed >= 0) return parsed;
+    const cli_file files[] = {{"MODEL", positionals[0]}, {"DATA", positionals[1]}, {"--output", output}};
+    const int refused = cli_check_files(&cli_predict, files, 3, 2);
+    if (refused >= 0) return refused;
     if (!output)
         return cli_usage_error(&cli_predict, "-o FILE is missing: say where to write the predictions");
 

@@ -412,6 +412,17 @@ int cli_parse(const cli_command *command, const cli_option *options, int argc, c
     return result;
 }
 
+int cli_check_files(const cli_command *command, const cli_file *files, int n_files, int n_inputs)
+{
+    for (int output = n_inputs; output < n_files; output++)
+        for (int i = 0; i < output; i++)
+            if (files[i].path && files[output].path && !strcmp(files[i].path, files[output].path))
+                return cli_usage_error(command,
+                                       "%s and %s are both '%s', which would be replaced: give another name",
+                                       files[i].name, files[output].name, files[i].path);
+    return -1;
+}
+
 /* What a full disk swallows of rank 0's text shows when the last of it is written. */
 static ls_status flush_text(ls_session *session)
 {

@@ -74,6 +74,15 @@ int cli_parse(const cli_command *command, const cli_option *options, int argc, c
 int cli_usage_error(const cli_command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+typedef struct cli_file {
+    const char *name; /* for the user: "DATA", "--history" */
+    const char *path; /* or NULL */
+} cli_file;
+
+/* Refuses an output, of which there are those from n_inputs on, that has the path of another file of the
+ * list. Returns -1, or the exit code after an error that has been printed. Before MPI is up. */
+int cli_check_files(const cli_command *command, const cli_file *files, int n_files, int n_inputs);
+
 /* The word of a NULL-terminated list that is nearest to word by edits. */
 const char *cli_nearest(const char *word, const char *const *words);
 

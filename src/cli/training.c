@@ -178,6 +178,11 @@ int cli_training_parse(const cli_command *command, const cli_option *more, int a
         refused = cli_usage_error(command, "--resume needs --checkpoint-dir, the directory to resume from");
     }
     if (refused < 0) refused = check_source(command, t, positionals[0]);
+    const cli_file files[] = {{"DATA", positionals[0]},
+                              {"--output", t->train.output},
+                              {"--history", t->history_path},
+                              {"--times", t->times_path}};
+    if (refused < 0) refused = cli_check_files(command, files, sizeof files / sizeof files[0], 1);
     if (refused >= 0) cli_training_free(t);
     t->train.engine = (ls_engine_choice)t->engine;
     t->train.reduction = (ls_reduction)t->reduction;

@@ -44,6 +44,9 @@ def check(ok, *what):
 
 def finish():
     """Looks for processes left behind, prints the summary and leaves with the exit code of the script."""
+    end = time.monotonic() + 20  # ranks whose mpirun was killed take a moment
+    while any(processes_of(mark) for mark in _marks) and time.monotonic() < end:
+        time.sleep(0.05)
     left = [pid for mark in _marks for pid in processes_of(mark)]
     check(not left, "processes left behind:", [command_line(pid) for pid in left])
     print("%d checks, %d failed" % (n_checks, n_failed), flush=True)

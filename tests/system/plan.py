@@ -7,15 +7,17 @@ memory from differs from run to run by some megabytes."""
 import json
 import os
 import sys
+import tempfile
 
 import common
 from common import check, expect
 
-# Runs a command, then prints its greatest resident size; exec keeps the launcher's environment.
+# Runs a command, then leaves its greatest resident size in a file of its own: lines on stdout may mix under mpirun.
 MEASURE = """\
-import resource, subprocess, sys
-code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
-print("peak", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024, flush=True)
+import os, resource, subprocess, sys
+code = subprocess.run(sys.argv[2:], stdout=subprocess.DEVNULL).returncode
+with open(os.path.join(sys.argv[1], str(os.getpid())), "w") as f:
+    f.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024))
 sys.exit(code)
 """
 MB = 1000 * 1000
@@ -28,8 +30,13 @@ def plan(lockstep, data, options, ranks, on):
 
 def peaks(lockstep, data, options, ranks):
     """Greatest resident sizes of the ranks of a training, in no order."""
-    r = expect(0, sys.executable, ["-c", MEASURE, lockstep, "train", data, "--verbose", 0, *options], ranks)
-    return sorted(int(line.split()[1]) for line in r.stdout.splitlines() if line.startswith("peak "))
+    directory = tempfile.mkdtemp(dir=os.path.dirname(data))
+    expect(0, sys.executable, ["-c", MEASURE, directory, lockstep, "train", data, "--verbose", 0, *options], ranks)
+    sizes = []
+    for name in os.listdir(directory):
+        with open(os.path.join(directory, name)) as f:
+            sizes.append(int(f.read()))
+    return sorted(sizes)
 
 
 def check_memory(lockstep, data, model, ranks, options):

@@ -92,8 +92,8 @@ static int64_t segments_of(const ls_feed *feed, int64_t k, int64_t end, int64_t 
     int64_t n = 0;
     for (; k < end; k++) {
         const ls_segment next = ls_order_batch_segment(feed->order, k, feed->first_shard, feed->end_shard);
-        ls_segment *last = &segments[n - 1];
-        if (n > 0 && next.first_row - (last->first_row + last->n_rows) <= gap_rows)
+        ls_segment *last = n > 0 ? &segments[n - 1] : NULL;
+        if (last && next.first_row - (last->first_row + last->n_rows) <= gap_rows)
             last->n_rows = next.first_row + next.n_rows - last->first_row;
         else
             segments[n++] = next;

@@ -87,15 +87,6 @@ static inline vec zero_where(mask m, vec a)
     return OP(andnot)(m, a);
 }
 
-static inline mask first_lanes(int n)
-{
-#if LS_SIMD_DOUBLE
-    return greater(all(n), _mm256_setr_pd(0, 1, 2, 3));
-#else
-    return greater(all((float)n), _mm256_setr_ps(0, 1, 2, 3, 4, 5, 6, 7));
-#endif
-}
-
 static inline vec magnitude(vec v)
 {
     return OP(andnot)(all(-(REAL)0), v);

@@ -89,11 +89,6 @@ static inline vec zero_where(mask m, vec a)
     return OP(maskz_mov)((mask)~m, a);
 }
 
-static inline mask first_lanes(int n)
-{
-    return (mask)((1u << n) - 1);
-}
-
 static inline vec magnitude(vec v)
 {
     return OP(abs)(v);

@@ -89,13 +89,6 @@ static inline vec zero_where(mask m, vec a)
     return (vec)(~m & (mask)a);
 }
 
-static inline mask first_lanes(int n)
-{
-    mask m;
-    for (int i = 0; i < VL; i++) m[i] = i < n ? -1 : 0;
-    return m;
-}
-
 static inline vec magnitude(vec v)
 {
     return (vec)((mask)v & ~(mask)all(-(REAL)0));

@@ -12,7 +12,7 @@
  * does). */
 typedef struct ls_metrics {
     int64_t n_samples;
-    double loss_sum; /* binary cross-entropy, nats */
+    double loss_sum; /* binary cross-entropy, nats, and n_samples times the penalties of the weights */
     int64_t tn, fp, fn, tp;
 } ls_metrics;
 

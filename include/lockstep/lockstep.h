@@ -8,6 +8,7 @@
 #include "lockstep/generate.h"
 #include "lockstep/interrupt.h"
 #include "lockstep/model.h"
+#include "lockstep/optimizer.h"
 #include "lockstep/plan.h"
 #include "lockstep/progress.h"
 #include "lockstep/session.h"

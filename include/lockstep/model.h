@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_MODEL_H
 #define LOCKSTEP_MODEL_H
 
+#include "lockstep/optimizer.h"
 #include "lockstep/session.h"
 #include "lockstep/types.h"
 
@@ -32,6 +33,7 @@ typedef struct ls_layer {
     ls_activation activation;
     int64_t kernel_offset; /* first parameter of the kernel [n_inputs][units], row-major, in values */
     int64_t bias_offset;   /* first parameter of the bias [units], in values */
+    double l1, l2; /* Keras' kernel_regularizer: the loss has l1 sum|w| + l2 sum(w^2) of the kernel more */
 } ls_layer;
 
 typedef struct ls_model {
@@ -60,13 +62,19 @@ ls_status ls_model_convert(ls_model *model, ls_dtype dtype);
 
 /* How the model was compiled, for Keras' training_config. */
 typedef struct ls_training_config {
-    double learning_rate;
-    int64_t iterations; /* optimizer steps done */
+    double learning_rate; /* that a schedule begins with; 0 where a file has no optimizer that we know */
+    int64_t iterations;   /* optimizer steps done */
+    ls_optimizer
+        optimizer; /* a file holds its schedule if Keras has one like it, otherwise the present rate */
+    void *slots; /* ls_optimizer_n_slots blocks of n_parameters values of the model's dtype, NULL for none */
 } ls_training_config;
 
+/* Frees the slots that ls_model_load has filled in. Local. */
+void ls_training_config_clear(ls_training_config *config);
+
 /* Reads a Keras HDF5 model file, ours or one that Keras saved: rank 0 reads, all get the model. config may be
- * NULL; its fields become 0 where the file has none. Collective; path must agree. LS_E_INPUT names the file,
- * the place, what was found and what is supported. The caller frees *model. */
+ * NULL; its fields become 0 where the file has none, and the caller clears it. Collective; path must agree.
+ * LS_E_INPUT names the file, the place, what was found and what is supported. The caller frees *model. */
 ls_status ls_model_load(ls_session *session, const char *path, ls_model **model, ls_training_config *config);
 
 /* Writes a file that keras.models.load_model opens, whole or not at all (rank 0 writes; the model must agree

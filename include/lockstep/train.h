@@ -29,12 +29,18 @@ typedef enum ls_engine_choice {
 #define LS_TRAIN_MEMORY ((int64_t)256 << 20)
 
 typedef struct ls_train_options {
-    int64_t epochs;       /* at least 1 */
-    int64_t batch_size;   /* samples of one step over all ranks (Keras' meaning) */
-    double learning_rate; /* plain SGD: w -= learning_rate * mean gradient of the batch */
-    uint64_t seed;        /* order of the rows; below 2^63 */
-    bool shuffle;         /* every epoch in a new order; otherwise the order of the file */
-    int64_t n_shards;     /* power of two; 0 takes ls_train_default_shards */
+    int64_t epochs;                   /* at least 1 */
+    int64_t batch_size;               /* samples of one step over all ranks (Keras' meaning) */
+    double learning_rate;             /* NAN takes Keras' default of the optimizer */
+    int64_t learning_rate_base_batch; /* the learning rate is meant for batches of so many samples and grows
+                                         in proportion to batch_size (linear scaling); 0 takes it as it is */
+    ls_optimizer optimizer;
+    const ls_training_config
+        *start;       /* where model comes from: its iterations and slots go on if the optimizer
+                         keeps the same ones. NULL starts with a fresh state; borrowed */
+    uint64_t seed;    /* order of the rows; below 2^63 */
+    bool shuffle;     /* every epoch in a new order; otherwise the order of the file */
+    int64_t n_shards; /* power of two; 0 takes ls_train_default_shards */
     ls_engine_choice engine;
     ls_reduction reduction;
     int64_t memory; /* bytes of each rank for rows: those that fit are kept after the first epoch, others are
@@ -55,9 +61,12 @@ typedef struct ls_train_options {
                                         their processors compute in other last bits */
 } ls_train_options;
 
-/* Keras' defaults: 1 epoch, batch 32, learning rate 0.01, seed 0, shuffled; a checkpoint each epoch once a
- * directory is given, the newest 2 kept; no verification, no stall timeout. Local. */
+/* Keras' defaults: 1 epoch, batch 32, plain SGD at its learning rate 0.01, seed 0, shuffled; a checkpoint
+ * each epoch once a directory is given, the newest 2 kept; no verification, no stall timeout. Local. */
 void ls_train_defaults(ls_train_options *options);
+
+/* The learning rate of these options, scaled to the batch. Local. */
+double ls_train_learning_rate(const ls_train_options *options);
 
 /* Logical shards that a batch is cut into when the user does not say: the largest power of two S <= 64 with
  * at least 64 samples a shard, but at least the largest power of two <= min(batch_size, 8). At most S ranks
@@ -100,6 +109,8 @@ typedef struct ls_train_setup {
     int64_t n_steps; /* of an epoch */
     int64_t n_shards;
     const char *engine;
+    double learning_rate;          /* scaled to the batch */
+    const ls_optimizer *optimizer; /* its schedule complete */
 } ls_train_setup;
 
 /* One of a training's times over the ranks, in seconds. */

@@ -45,9 +45,14 @@ static void print_setup(void *context, const ls_train_setup *setup)
     fprintf(stderr, "%s: %lld samples, %lld features\n", ls_dataset_x_name(v->dataset),
             (long long)setup->n_samples, (long long)v->model->n_features);
     cli_print_layers(stderr, v->model);
+    const int64_t base_batch = v->train->learning_rate_base_batch;
     fprintf(stderr, "training: %lld epochs of %lld steps, batch_size %lld in all, learning_rate %g\n",
             (long long)v->train->epochs, (long long)setup->n_steps, (long long)v->train->batch_size,
-            v->train->learning_rate);
+            setup->learning_rate);
+    if (base_batch > 0)
+        fprintf(stderr, "learning_rate: that of batches of %lld, times %lld / %lld\n", (long long)base_batch,
+                (long long)v->train->batch_size, (long long)base_batch);
+    cli_print_optimizer(stderr, setup->optimizer, v->model);
     fprintf(stderr, "ranks: %d, shards: %lld, engine: %s\n", ls_session_size(v->session),
             (long long)setup->n_shards, setup->engine);
 }

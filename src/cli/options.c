@@ -13,7 +13,7 @@
 #include "start.h"
 
 enum {
-    MAX_OPTIONS = 64,
+    MAX_OPTIONS = 96,
     HELP_COLUMN = 30,
     HELP_WIDTH = 79,
     MAX_WORD = 64,

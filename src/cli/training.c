@@ -27,8 +27,7 @@ static ls_status check_init(const cli_training *wanted, ls_activation activation
 }
 
 /* Builds the model of the options, or loads that of --init. */
-static ls_status make_model(ls_session *session, const cli_training *wanted, int64_t n_features,
-                            ls_model **model)
+static ls_status make_model(ls_session *session, cli_training *wanted, int64_t n_features, ls_model **model)
 {
     ls_activation activation;
     ls_status status = ls_activation_parse(wanted->activation, &activation);
@@ -39,9 +38,13 @@ static ls_status make_model(ls_session *session, const cli_training *wanted, int
         if (status == LS_OK) ls_model_init_glorot_uniform(*model, (uint64_t)wanted->seed);
         return ls_session_agree(session, status);
     }
-    status = ls_model_load(session, wanted->init, model, NULL);
+    status = ls_model_load(session, wanted->init, model, &wanted->start);
     if (status == LS_OK) status = check_init(wanted, activation, *model);
-    if (status == LS_OK && wanted->dtype_given) status = ls_model_convert(*model, (ls_dtype)wanted->dtype);
+    if (status == LS_OK && wanted->dtype_given && (ls_dtype)wanted->dtype != (*model)->dtype) {
+        ls_training_config_clear(&wanted->start); /* a state is of the model's type */
+        status = ls_model_convert(*model, (ls_dtype)wanted->dtype);
+    }
+    wanted->train.start = &wanted->start;
     return ls_session_agree(session, status);
 }
 
@@ -82,7 +85,6 @@ static void list_options(cli_training *t, const cli_option *more)
          .maximum = INT64_MAX},
         {"batch-size", 0, CLI_INT, &t->train.batch_size, "B", "samples of a step, over all ranks",
          .minimum = 1, .maximum = INT64_MAX},
-        {"learning-rate", 0, CLI_DOUBLE, &t->train.learning_rate, "R", "of plain SGD"},
         {"seed", 0, CLI_INT, &t->seed, "SEED", "seed of the initial weights and of the order of the rows",
          .maximum = INT64_MAX},
         {"shuffle", 0, CLI_CHOICE, &t->shuffle, "epoch|none",
@@ -132,6 +134,9 @@ static void list_options(cli_training *t, const cli_option *more)
     enum { N = sizeof options / sizeof options[0] };
     memcpy(t->options, options, sizeof options);
     int n = N;
+    t->optimizer_rows = t->options + n;
+    n += cli_optimizer_list(&t->optimizer, &t->train.learning_rate, &t->train.learning_rate_base_batch,
+                            t->options + n);
     for (; more && more->kind != CLI_END && n < CLI_TRAINING_OPTIONS - 1; more++) t->options[n++] = *more;
     t->options[n] = (cli_option){.kind = CLI_END};
 }
@@ -178,6 +183,8 @@ int cli_training_parse(const cli_command *command, const cli_option *more, int a
         refused = cli_usage_error(command, "--resume needs --checkpoint-dir, the directory to resume from");
     }
     if (refused < 0) refused = check_source(command, t, positionals[0]);
+    if (refused < 0)
+        refused = cli_optimizer_complete(command, &t->optimizer, t->optimizer_rows, &t->train.optimizer);
     const cli_file files[] = {{"DATA", positionals[0]},
                               {"--output", t->train.output},
                               {"--history", t->history_path},
@@ -191,7 +198,7 @@ int cli_training_parse(const cli_command *command, const cli_option *more, int a
     return refused;
 }
 
-ls_status cli_training_open(ls_session *session, const cli_training *training, const char *data,
+ls_status cli_training_open(ls_session *session, cli_training *training, const char *data,
                             ls_dataset **dataset, ls_model **model)
 {
     const char *x = training->x, *y = training->y;
@@ -199,11 +206,15 @@ ls_status cli_training_open(ls_session *session, const cli_training *training, c
     const ls_status status = training->is_generated
                                  ? ls_dataset_open_generated(session, &training->made.generate, dataset)
                                  : ls_dataset_open(session, &source, dataset);
-    return status == LS_OK ? make_model(session, training, ls_dataset_n_features(*dataset), model) : status;
+    if (status != LS_OK) return status;
+    const ls_status made = make_model(session, training, ls_dataset_n_features(*dataset), model);
+    if (made == LS_OK) cli_optimizer_set_penalties(&training->optimizer, *model);
+    return made;
 }
 
 void cli_training_free(cli_training *training)
 {
     cli_ints_free(&training->hidden);
+    ls_training_config_clear(&training->start);
     cli_data_free(&training->made);
 }

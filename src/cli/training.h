@@ -3,10 +3,11 @@
 #define LS_CLI_TRAINING_H
 
 #include "data_options.h"
+#include "optimizer_options.h"
 #include "options.h"
 #include "progress.h"
 
-enum { CLI_TRAINING_OPTIONS = 64 };
+enum { CLI_TRAINING_OPTIONS = 96 };
 
 /* Not to be copied: the table points into it. */
 typedef struct cli_training {
@@ -23,7 +24,10 @@ typedef struct cli_training {
     const char *x, *y, *history_path, *times_path, *checkpoint_every;
     double stall_timeout;
     cli_progress_options progress;
-    bool is_generated; /* instead of reading a file */
+    cli_optimizer optimizer;
+    const cli_option *optimizer_rows; /* of options */
+    ls_training_config start;         /* of --init */
+    bool is_generated;                /* instead of reading a file */
     cli_data made;
 } cli_training;
 
@@ -34,7 +38,7 @@ int cli_training_parse(const cli_command *command, const cli_option *more, int a
 
 /* Opens the data, or prepares to make them (data is NULL), and builds the model of the options or loads that
  * of --init. Collective. The caller closes and frees both, also after a failure; they must be NULL before. */
-ls_status cli_training_open(ls_session *session, const cli_training *training, const char *data,
+ls_status cli_training_open(ls_session *session, cli_training *training, const char *data,
                             ls_dataset **dataset, ls_model **model);
 
 void cli_training_free(cli_training *training);

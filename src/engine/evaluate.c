@@ -3,6 +3,7 @@
 #include "comm/progress.h"
 #include "data/row_reader.h"
 #include "engine/engine.h"
+#include "model/penalty.h"
 
 /* The rows are cut into leaves, and a leaf into pieces; both fix the order of the loss' additions, so neither
  * may depend on the number of ranks. More ranks than leaves would be idle; leaves of few rows would leave
@@ -102,6 +103,8 @@ ls_status ls_evaluate(ls_session *session, const ls_model *model, ls_dataset *da
     if (status == LS_OK) status = ls_tree_reduce(tree, &sum);
     if (status == LS_OK) {
         *metrics = ls_step_metrics(&layout, sum);
+        /* Keras' loss of a model has its penalties. */
+        if (ls_penalty_exists(model)) metrics->loss_sum += ls_penalty_value(model) * (double)n_samples;
         ls_progress_end(&part);
     }
     ls_tree_destroy(tree);

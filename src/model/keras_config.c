@@ -9,6 +9,8 @@
 
 #include "base/json_text.h"
 #include "base/memory.h"
+#include "model/keras_optimizer.h"
+#include "model/optimizer.h"
 
 #define CONFIG   "attribute model_config"
 #define TRAINING "attribute training_config"
@@ -133,9 +135,8 @@ static ls_status refuse_extras(const char *file, const char *name, const json_t 
             "%s: layer %s: trainable is false: frozen layers are not supported: set layer.trainable = True "
             "and save again",
             file, name);
-    const char *const extras[] = {"kernel_constraint", "bias_constraint",      "kernel_regularizer",
-                                  "bias_regularizer",  "activity_regularizer", "quantization_config",
-                                  "lora_rank"};
+    const char *const extras[] = {"kernel_constraint",    "bias_constraint",     "bias_regularizer",
+                                  "activity_regularizer", "quantization_config", "lora_rank"};
     for (size_t i = 0; i < sizeof extras / sizeof extras[0]; i++) {
         const json_t *value = json_object_get(config, extras[i]);
         if (!is_null(value))
@@ -184,6 +185,11 @@ static ls_status parse_dense(const char *file, const json_t *config, ls_keras_mo
     plan->units = json_integer_value(units);
     LS_TRY(parse_activation(file, shown, json_object_get(config, "activation"), &plan->activation));
     LS_TRY(refuse_extras(file, shown, config));
+    const json_t *penalty = json_object_get(config, "kernel_regularizer");
+    if (!is_null(penalty) && !ls_keras_penalty_parse(penalty, &plan->l1, &plan->l2))
+        return ls_fail(LS_E_INPUT,
+                       "%s: layer %s: kernel_regularizer (%s) is not supported: L1, L2 and L1L2 are", file,
+                       shown, describe(penalty));
 
     ls_dtype dtype;
     LS_TRY(parse_dtype(file, shown, json_object_get(config, "dtype"), &dtype));
@@ -349,25 +355,16 @@ double ls_keras_undo_float32(double value)
     return value;
 }
 
-ls_status ls_keras_training_parse(const char *file, const char *text, bool exact, double *learning_rate)
+ls_status ls_keras_training_parse(const char *file, const char *text, bool exact, ls_training_config *config)
 {
-    *learning_rate = 0;
+    *config = (ls_training_config){0};
     json_t *root;
     LS_TRY(parse_json(file, TRAINING, text, &root));
     ls_status status = check_loss(file, single_loss(json_object_get(root, "loss")));
     if (status == LS_OK && !is_null(json_object_get(root, "loss_weights")))
         status = ls_fail(LS_E_INPUT, "%s: " TRAINING ": loss_weights are not supported: compile without them",
                          file);
-    const json_t *optimizer = json_object_get(root, "optimizer_config");
-    const char *class_name = json_string_value(json_object_get(optimizer, "class_name"));
-    if (class_name && strncmp(class_name, "Custom>", 7) == 0) class_name += 7;
-    if (status == LS_OK && class_name && strcmp(class_name, "SGD") == 0) {
-        const json_t *config = json_object_get(optimizer, "config");
-        const json_t *rate = json_object_get(config, "learning_rate");
-        if (!rate) rate = json_object_get(config, "lr"); /* early Keras 2 */
-        const double value = json_number_value(rate);
-        *learning_rate = exact ? value : ls_keras_undo_float32(value);
-    }
+    if (status == LS_OK) ls_keras_optimizer_parse(json_object_get(root, "optimizer_config"), exact, config);
     json_decref(root);
     return status;
 }
@@ -376,11 +373,18 @@ ls_status ls_keras_training_parse(const char *file, const char *text, bool exact
 
 static json_t *dense_json(const ls_layer *layer, const char *dtype)
 {
-    return json_pack("{s:s, s:{s:s, s:b, s:s, s:I, s:s, s:b, s:{s:s, s:{s:n}}, s:{s:s, s:{}}}}", "class_name",
-                     "Dense", "config", "name", layer->name, "trainable", 1, "dtype", dtype, "units",
-                     (json_int_t)layer->units, "activation", ls_activation_name(layer->activation),
-                     "use_bias", 1, "kernel_initializer", "class_name", "GlorotUniform", "config", "seed",
-                     "bias_initializer", "class_name", "Zeros", "config");
+    json_t *json = json_pack(
+        "{s:s, s:{s:s, s:b, s:s, s:I, s:s, s:b, s:{s:s, s:{s:n}}, s:{s:s, s:{}}}}", "class_name", "Dense",
+        "config", "name", layer->name, "trainable", 1, "dtype", dtype, "units", (json_int_t)layer->units,
+        "activation", ls_activation_name(layer->activation), "use_bias", 1, "kernel_initializer",
+        "class_name", "GlorotUniform", "config", "seed", "bias_initializer", "class_name", "Zeros", "config");
+    if ((layer->l1 != 0 || layer->l2 != 0) &&
+        json_object_set_new(json_object_get(json, "config"), "kernel_regularizer",
+                            ls_keras_penalty_format(layer->l1, layer->l2)) != 0) {
+        json_decref(json);
+        return NULL;
+    }
+    return json;
 }
 
 /* Keras 2 needs a name of the input layer that no other layer has. */
@@ -428,20 +432,34 @@ static int digits_needed(double value)
     return digits;
 }
 
-ls_status ls_keras_training_format(double learning_rate, char **text)
+/* Digits that bring back all numbers of an optimizer. */
+static int digits_of(const ls_training_config *config)
 {
+    const ls_schedule *schedule = &config->optimizer.schedule;
+    int digits = digits_needed(config->learning_rate);
+    const double others[] = {schedule->decay_rate, schedule->alpha};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (digits_needed(others[i]) > digits) digits = digits_needed(others[i]);
+    for (const ls_optimizer_member *m = ls_optimizer_members; m->name; m++) {
+        const int needed = digits_needed(ls_optimizer_value(&config->optimizer, m));
+        if (needed > digits) digits = needed;
+    }
+    return digits;
+}
+
+ls_status ls_keras_training_format(const ls_training_config *config, char **text)
+{
+    const double learning_rate = config->learning_rate;
     if (!isfinite(learning_rate)) {
         *text = NULL;
         return ls_fail(LS_E_USAGE, "learning rate %g cannot be written: give a finite number", learning_rate);
     }
     /* The notebook's measures, all at Keras' threshold 0.5. */
     json_t *root =
-        json_pack("{s:s, s:[{s:s, s:{s:s, s:f}}, {s:s, s:{s:s}}, {s:s, s:{s:s}}], s:n, s:n, s:{s:s, s:{s:s, "
-                  "s:f, s:f, s:b}}}",
-                  "loss", "binary_crossentropy", "metrics", "class_name", "BinaryAccuracy", "config", "name",
+        json_pack("{s:s, s:[{s:s, s:{s:s, s:f}}, {s:s, s:{s:s}}, {s:s, s:{s:s}}], s:n, s:n, s:o}", "loss",
+                  "binary_crossentropy", "metrics", "class_name", "BinaryAccuracy", "config", "name",
                   "binary_accuracy", "threshold", 0.5, "class_name", "Precision", "config", "name",
                   "precision", "class_name", "Recall", "config", "name", "recall", "weighted_metrics",
-                  "loss_weights", "optimizer_config", "class_name", "SGD", "config", "name", "SGD",
-                  "learning_rate", learning_rate, "momentum", 0.0, "nesterov", 0);
-    return ls_json_text(root, JSON_REAL_PRECISION(digits_needed(learning_rate)), "training_config", text);
+                  "loss_weights", "optimizer_config", ls_keras_optimizer_format(config));
+    return ls_json_text(root, JSON_REAL_PRECISION(digits_of(config)), "training_config", text);
 }

@@ -23,14 +23,14 @@ ls_status ls_keras_model_parse(const char *file, const char *text, ls_keras_mode
 /* Frees it; NULL is allowed. Local. */
 void ls_keras_model_free(ls_keras_model *keras);
 
-/* Reads training_config: the loss must be the binary cross-entropy. learning_rate is SGD's, 0 for another
- * optimizer or a schedule; exact tells that the text holds it as it was given, not rounded to float32 by
- * Keras. Local. */
-ls_status ls_keras_training_parse(const char *file, const char *text, bool exact, double *learning_rate);
+/* Reads training_config: the loss must be the binary cross-entropy. *config gets the optimizer and its
+ * learning rate, all 0 for one that we do not have; exact tells that the text holds it as it was given, not
+ * rounded to float32 by Keras. Local. */
+ls_status ls_keras_training_parse(const char *file, const char *text, bool exact, ls_training_config *config);
 
 /* The texts for a model of ours, loadable in Keras 2 and 3. The caller frees *text with ls_free. Local. */
 ls_status ls_keras_model_format(const ls_model *model, char **text);
-ls_status ls_keras_training_format(double learning_rate, char **text);
+ls_status ls_keras_training_format(const ls_training_config *config, char **text);
 
 /* The shortest decimal number that rounds to the same float32 as value, if value is a float32: 0.1 for
  * 0.10000000149011612; otherwise value itself. Local. */

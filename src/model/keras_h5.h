@@ -10,8 +10,8 @@
 /* Builds the model of an HDF5 file of size bytes in memory; with exact the learning rate is taken as it
  * stands (a file of ours). config may be NULL. Weights that are not finite, or that are not those of
  * model_config, are LS_E_INPUT; file is for messages. *record is the text that ls_keras_h5_write was given,
- * or NULL; record itself may be NULL. Nothing is allocated that a file of this size cannot fill. Local. The
- * caller frees *model, and *record with ls_free. */
+ * or NULL; record itself may be NULL; the caller clears config. Nothing is allocated that a file of this size
+ * cannot fill. Local. The caller frees *model, and *record with ls_free. */
 ls_status ls_keras_h5_read(const char *file, void *image, size_t size, bool exact, ls_model **model,
                            ls_training_config *config, char **record);
 

@@ -167,11 +167,9 @@ static ls_status read_training(const ls_h5_reader *in, hid_t root, ls_training_c
     if (!found) return LS_OK;
     ls_h5_strings text = {0};
     ls_status status = read_json(in, root, "training_config", &text);
-    if (status == LS_OK)
-        status = ls_keras_training_parse(in->file, text.items[0], in->exact, &config->learning_rate);
+    if (status == LS_OK) status = ls_keras_training_parse(in->file, text.items[0], in->exact, config);
     ls_h5_free_strings(&text);
-    LS_TRY(status);
-    return ls_keras_h5_read_optimizer(in, root, &config->iterations);
+    return status;
 }
 
 static ls_status read_keras_model(const ls_h5_reader *in, hid_t root, ls_keras_model **keras)
@@ -246,6 +244,13 @@ static ls_status read_root(const ls_h5_reader *in, hid_t root, ls_model **model,
     ls_status status = read_training(in, root, config);
     if (status == LS_OK && record) status = read_record(in, root, record);
     if (status == LS_OK) status = read_layers(in, root, keras, model);
+    if (status == LS_OK) {
+        status = ls_keras_h5_read_optimizer(in, root, *model, config);
+        if (status != LS_OK) {
+            ls_model_free(*model);
+            *model = NULL;
+        }
+    }
     ls_keras_model_free(keras);
     if (status != LS_OK && record) {
         ls_free(*record);
@@ -274,6 +279,9 @@ ls_status ls_keras_h5_read(const char *file, void *image, size_t size, bool exac
                                  : read_root(&in, root, model, &found, record);
     if (root >= 0) H5Fclose(root);
     if (access >= 0) H5Pclose(access);
-    if (status == LS_OK && config) *config = found;
+    if (status == LS_OK && config)
+        *config = found;
+    else
+        ls_training_config_clear(&found);
     return status;
 }

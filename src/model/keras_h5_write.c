@@ -9,6 +9,7 @@
 #include "model/keras_config.h"
 #include "model/keras_h5.h"
 #include "model/keras_h5_objects.h"
+#include "model/keras_h5_optimizer.h"
 
 enum { NAMES_PER_ATTRIBUTE = 4000 }; /* of 16 bytes; an attribute holds less than 64 KiB */
 
@@ -195,10 +196,40 @@ static ls_status put_model(hid_t root, const ls_model *model)
     return status;
 }
 
-static ls_status put_training(hid_t root, ls_dtype dtype, const ls_training_config *config)
+/* One kernel or bias of a slot. */
+static ls_status put_slot(hid_t vars, const ls_model *model, const ls_training_config *config,
+                          const ls_slot_place *place, int64_t number)
+{
+    char name[32];
+    snprintf(name, sizeof name, "%" PRId64, number);
+    const size_t size = ls_dtype_size(model->dtype);
+    return put_values(vars, name, file_type_of(model->dtype), memory_type_of(model->dtype), place->rank,
+                      place->shape, (const char *)config->slots + (size_t)place->offset * size);
+}
+
+/* Keras' order: the iteration, the learning rate unless a schedule makes it, the slots. */
+static ls_status put_state(hid_t vars, const ls_model *model, const ls_training_config *config)
+{
+    int64_t number = 0;
+    LS_TRY(put_values(vars, "0", H5T_STD_I64LE, H5T_NATIVE_INT64, 0, NULL, &config->iterations));
+    number++;
+    if (config->optimizer.schedule.kind == LS_SCHEDULE_CONSTANT) {
+        LS_TRY(put_values(vars, "1", file_type_of(model->dtype), H5T_NATIVE_DOUBLE, 0, NULL,
+                          &config->learning_rate));
+        number++;
+    }
+    const int64_t n = config->slots ? ls_slot_count(model, &config->optimizer) : 0;
+    for (int64_t i = 0; i < n; i++) {
+        const ls_slot_place place = ls_slot_find(model, &config->optimizer, i);
+        LS_TRY(put_slot(vars, model, config, &place, number + i));
+    }
+    return LS_OK;
+}
+
+static ls_status put_training(hid_t root, const ls_model *model, const ls_training_config *config)
 {
     char *text;
-    LS_TRY(ls_keras_training_format(config->learning_rate, &text));
+    LS_TRY(ls_keras_training_format(config, &text));
     ls_status status = put_string(root, "training_config", text);
     ls_free(text);
     LS_TRY(status);
@@ -207,10 +238,7 @@ static ls_status put_training(hid_t root, ls_dtype dtype, const ls_training_conf
     LS_TRY(make_group(root, "optimizer", &group));
     status = make_group(group, "vars", &vars);
     if (status == LS_OK) {
-        status = put_values(vars, "0", H5T_STD_I64LE, H5T_NATIVE_INT64, 0, NULL, &config->iterations);
-        if (status == LS_OK)
-            status = put_values(vars, "1", file_type_of(dtype), H5T_NATIVE_DOUBLE, 0, NULL,
-                                &config->learning_rate);
+        status = put_state(vars, model, config);
         H5Gclose(vars);
     }
     H5Gclose(group);
@@ -262,7 +290,7 @@ ls_status ls_keras_h5_write(const ls_model *model, const ls_training_config *con
     const hid_t root = create_in_memory();
     if (root < 0) return fail_build("file");
     ls_status status = put_model(root, model);
-    if (status == LS_OK && config) status = put_training(root, model->dtype, config);
+    if (status == LS_OK && config) status = put_training(root, model, config);
     if (status == LS_OK && record) status = put_record(root, record);
     if (status == LS_OK) status = take_image(root, image, size);
     H5Fclose(root);

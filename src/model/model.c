@@ -65,6 +65,8 @@ static ls_status fill(ls_model *model, const ls_layer_plan *plan)
         layer->n_inputs = n_inputs;
         layer->units = units;
         layer->activation = plan[i].activation;
+        layer->l1 = plan[i].l1;
+        layer->l2 = plan[i].l2;
         layer->kernel_offset = offset;
         if (__builtin_mul_overflow(n_inputs, units, &kernel) ||
             __builtin_add_overflow(offset, kernel, &layer->bias_offset) ||
@@ -109,11 +111,18 @@ ls_status ls_model_create(ls_dtype dtype, int64_t n_features, const int64_t *hid
         return ls_fail(LS_E_USAGE, "the model has %" PRId64 " hidden layers: give 0 or more", n_hidden);
     ls_layer_plan *plan;
     LS_TRY(ls_alloc(&plan, (size_t)n_hidden + 1, sizeof *plan, "plan of the layers"));
-    for (int64_t i = 0; i < n_hidden; i++) plan[i] = (ls_layer_plan){NULL, hidden[i], activation};
-    plan[n_hidden] = (ls_layer_plan){NULL, 1, LS_SIGMOID};
+    for (int64_t i = 0; i < n_hidden; i++)
+        plan[i] = (ls_layer_plan){.units = hidden[i], .activation = activation};
+    plan[n_hidden] = (ls_layer_plan){.units = 1, .activation = LS_SIGMOID};
     const ls_status status = ls_model_create_layers(dtype, n_features, plan, n_hidden + 1, model);
     ls_free(plan);
     return status;
+}
+
+void ls_training_config_clear(ls_training_config *config)
+{
+    ls_free(config->slots);
+    *config = (ls_training_config){0};
 }
 
 void ls_model_free(ls_model *model)

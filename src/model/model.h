@@ -13,6 +13,7 @@ typedef struct ls_layer_plan {
     const char *name; /* copied; NULL for Keras' default: "dense", "dense_1", ... by position */
     int64_t units;
     ls_activation activation;
+    double l1, l2; /* penalties of the kernel */
 } ls_layer_plan;
 
 /* A network of the planned layers, parameters zero. plan is borrowed. Says nothing about the output layer:

@@ -47,6 +47,7 @@ typedef struct outline {
 typedef struct layer_outline {
     int64_t units;
     int64_t activation;
+    double l1, l2;
 } layer_outline;
 
 static size_t names_size(const ls_model *model)
@@ -62,7 +63,7 @@ static void describe_layers(const ls_model *model, layer_outline *layers, char *
     for (int64_t i = 0; i < model->n_layers; i++) {
         const ls_layer *layer = &model->layers[i];
         const size_t size = strlen(layer->name) + 1;
-        layers[i] = (layer_outline){layer->units, layer->activation};
+        layers[i] = (layer_outline){layer->units, layer->activation, layer->l1, layer->l2};
         memcpy(names, layer->name, size);
         names += size;
     }
@@ -74,7 +75,8 @@ static ls_status make_from_outline(const outline *shared, const layer_outline *l
     ls_layer_plan *plan;
     LS_TRY(ls_alloc(&plan, (size_t)shared->n_layers, sizeof *plan, "plan of the layers"));
     for (int64_t i = 0; i < shared->n_layers; i++) {
-        plan[i] = (ls_layer_plan){names, layers[i].units, (ls_activation)layers[i].activation};
+        plan[i] = (ls_layer_plan){names, layers[i].units, (ls_activation)layers[i].activation, layers[i].l1,
+                                  layers[i].l2};
         names += strlen(names) + 1;
     }
     const ls_status status =
@@ -107,6 +109,21 @@ static ls_status share(ls_session *session, outline *shared, ls_model **model)
                         (size_t)(*model)->n_parameters * ls_dtype_size((*model)->dtype));
 }
 
+/* Gives rank 0's slots to the others; shared->config is the same on all ranks but for the slots, of which
+ * only rank 0 has any. */
+static ls_status share_slots(ls_session *session, const ls_model *model, ls_training_config *config)
+{
+    const int64_t n = ls_optimizer_n_slots(&config->optimizer) * model->n_parameters;
+    int64_t present = config->slots != NULL;
+    LS_TRY(ls_broadcast(session, &present, sizeof present));
+    if (!present) return LS_OK;
+    const size_t size = ls_dtype_size(model->dtype);
+    LS_TRY(ls_session_agree(
+        session,
+        session->rank == 0 ? LS_OK : ls_alloc(&config->slots, (size_t)n, size, "state of the optimizer")));
+    return ls_broadcast(session, config->slots, (size_t)n * size);
+}
+
 ls_status ls_model_load(ls_session *session, const char *path, ls_model **model, ls_training_config *config)
 {
     *model = NULL;
@@ -122,14 +139,19 @@ ls_status ls_model_load(ls_session *session, const char *path, ls_model **model,
         }
     }
     LS_TRY(ls_session_agree(session, status));
+    void *slots = shared.config.slots; /* of rank 0 */
     status = share(session, &shared, model);
+    shared.config.slots = slots;
+    if (status == LS_OK && config) status = share_slots(session, *model, &shared.config);
     if (status != LS_OK) {
         ls_model_free(*model);
         *model = NULL;
-        return status;
+    } else if (config) {
+        *config = shared.config;
+        return LS_OK;
     }
-    if (config) *config = shared.config;
-    return LS_OK;
+    ls_training_config_clear(&shared.config);
+    return status;
 }
 
 ls_status ls_model_save(ls_session *session, const ls_model *model, const ls_training_config *config,

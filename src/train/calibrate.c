@@ -7,6 +7,7 @@
 #include "lockstep/generate.h"
 #include "train/optimizer.h"
 #include "train/options.h"
+#include "train/schedule.h"
 #include "train/times.h"
 
 static const double SECONDS = 0.15; /* of each measurement, at least */
@@ -20,6 +21,7 @@ typedef struct workbench {
     ls_order order;
     ls_engine *engine;
     ls_model model; /* with parameters of its own */
+    ls_optimizer_state *optimizer;
     ls_feed *feed;
     ls_subtree subtrees[LS_MAX_SUBTREES];
     int n_subtrees;
@@ -36,6 +38,7 @@ static void clear(workbench *bench)
     ls_free(bench->shard_rows);
     ls_free(bench->packed);
     ls_free(bench->messages);
+    ls_optimizer_destroy(bench->optimizer);
     ls_free(bench->model.parameters);
     ls_engine_destroy(bench->engine);
 }
@@ -90,6 +93,10 @@ static ls_status prepare(workbench *bench, const ls_model *model, const ls_train
     ls_order_init(&bench->order, n_batches * batch, model->n_features, batch, n_shards, options->shuffle, 0);
     LS_TRY(ls_alloc(&bench->model.parameters, (size_t)model->n_parameters, size, "weights"));
     ls_model_init_glorot_uniform(&bench->model, 0);
+    /* Without learning from rows that mean nothing. */
+    ls_optimizer optimizer = options->optimizer;
+    optimizer.schedule = ls_schedule_resolve(&optimizer.schedule, n_batches);
+    LS_TRY(ls_optimizer_create(&bench->model, &optimizer, 0, &bench->optimizer));
     const int64_t before = ls_alloc_live_bytes();
     LS_TRY(ls_engine_create(ls_engine_choose(options->engine, model), &bench->model, options->batch_size,
                             n_shards, 0, &bench->engine));
@@ -113,8 +120,7 @@ static ls_status step(workbench *bench, const ls_train_options *options)
                                       bench->messages + (size_t)i * bench->engine->layout.size);
         shard_rows += bench->subtrees[i].count;
     }
-    /* Without learning from rows that mean nothing. */
-    ls_sgd_step(&bench->model, bench->messages, bench->order.batch_size, 0);
+    bench->optimizer->step(bench->optimizer, bench->messages, bench->order.batch_size);
     if (++bench->k == bench->order.n_batches) {
         bench->k = 0;
         bench->epoch++;

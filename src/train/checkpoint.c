@@ -163,23 +163,21 @@ ls_status ls_checkpoint_prune(ls_session *session, const char *directory, int64_
 }
 
 static ls_status write_and_prune(const char *directory, int64_t keep, const ls_model *model,
-                                 double learning_rate, int64_t iterations, const char *record)
+                                 const ls_training_config *config, int64_t iterations, const char *record)
 {
     char name[NAME_SIZE + 16], path[PATH_SIZE];
-    const ls_training_config config = {.learning_rate = learning_rate, .iterations = iterations};
     snprintf(name, sizeof name, "%s%0*lld%s", prefix, DIGITS, (long long)iterations, suffix);
     LS_TRY(join(path, directory, name));
-    LS_TRY(ls_model_file_write(model, &config, record, path));
+    LS_TRY(ls_model_file_write(model, config, record, path));
     return prune(directory, keep, iterations);
 }
 
 ls_status ls_checkpoint_write(ls_session *session, const char *directory, int64_t keep, const ls_model *model,
-                              double learning_rate, int64_t iterations, const char *record)
+                              const ls_training_config *config, int64_t iterations, const char *record)
 {
     ls_place_at(LS_AT_CHECKPOINT, -1);
-    const ls_status status = session->rank == 0
-                                 ? write_and_prune(directory, keep, model, learning_rate, iterations, record)
-                                 : LS_OK;
+    const ls_status status =
+        session->rank == 0 ? write_and_prune(directory, keep, model, config, iterations, record) : LS_OK;
     return ls_session_agree(session, status);
 }
 
@@ -231,18 +229,20 @@ static void notice(const ls_train_observer *observer, const char *text)
     if (observer && observer->notice) observer->notice(observer->context, text);
 }
 
-static ls_status read_newest(const char *directory, ls_model *model, const ls_train_observer *observer,
-                             char **text, char *path)
+static ls_status read_newest(const char *directory, ls_model *model, ls_optimizer_state *optimizer,
+                             const ls_train_observer *observer, char **text, char *path)
 {
     listing present;
+    ls_training_config config = {0};
     LS_TRY(list(directory, is_checkpoint, &present));
     ls_status status = LS_OK;
     ls_model *found = NULL;
     for (int i = present.n - 1; i >= 0 && !found; i--) {
         status = join(path, directory, present.entries[i]->d_name);
-        if (status == LS_OK) status = ls_model_file_read(path, &found, NULL, text);
+        if (status == LS_OK) status = ls_model_file_read(path, &found, &config, text);
         if (status == LS_OK && !*text) {
             status = ls_fail(LS_E_INPUT, "%s: has no record of a training: it is no checkpoint", path);
+            ls_training_config_clear(&config);
             ls_model_free(found);
             found = NULL;
         }
@@ -255,16 +255,32 @@ static ls_status read_newest(const char *directory, ls_model *model, const ls_tr
     if (status == LS_OK)
         memcpy(model->parameters, found->parameters,
                (size_t)model->n_parameters * ls_dtype_size(model->dtype));
+    /* Another optimizer is another setting, which the record tells. */
+    if (status == LS_OK && optimizer) ls_optimizer_continue(optimizer, &config);
+    ls_training_config_clear(&config);
     ls_model_free(found);
     return status;
 }
 
+/* Gives rank 0's state to the others. */
+static ls_status share_optimizer(ls_session *session, ls_optimizer_state *optimizer)
+{
+    int64_t iterations = optimizer->iterations;
+    LS_TRY(ls_broadcast(session, &iterations, sizeof iterations));
+    if (optimizer->n_slots > 0)
+        LS_TRY(ls_broadcast(session, optimizer->slots, ls_optimizer_slots_size(optimizer)));
+    ls_optimizer_restore(optimizer, iterations, optimizer->slots);
+    return LS_OK;
+}
+
 ls_status ls_checkpoint_read_newest(ls_session *session, const char *directory, ls_model *model,
-                                    const ls_train_observer *observer, char **text, char *name, size_t size)
+                                    ls_optimizer_state *optimizer, const ls_train_observer *observer,
+                                    char **text, char *name, size_t size)
 {
     char path[PATH_SIZE] = "";
     *text = NULL;
-    ls_status status = session->rank == 0 ? read_newest(directory, model, observer, text, path) : LS_OK;
+    ls_status status =
+        session->rank == 0 ? read_newest(directory, model, optimizer, observer, text, path) : LS_OK;
     status = ls_session_agree(session, status);
     uint64_t length = *text ? strlen(*text) + 1 : 0;
     if (status == LS_OK) status = ls_broadcast(session, &length, sizeof length);
@@ -275,6 +291,7 @@ ls_status ls_checkpoint_read_newest(ls_session *session, const char *directory, 
         if (status == LS_OK)
             status = ls_broadcast(session, model->parameters,
                                   (size_t)model->n_parameters * ls_dtype_size(model->dtype));
+        if (status == LS_OK && optimizer) status = share_optimizer(session, optimizer);
         if (status == LS_OK) status = ls_broadcast(session, path, sizeof path);
         snprintf(name, size, "%s", path);
     }

@@ -4,35 +4,55 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "model/optimizer.h"
+
+static void describe_optimizer(const ls_train_options *options, char *text, size_t size)
+{
+    const ls_optimizer *optimizer = &options->optimizer;
+    const ls_schedule *schedule = &optimizer->schedule;
+    size_t used = (size_t)snprintf(
+        text, size,
+        "optimizer %d\nnesterov %d\ncentered %d\nschedule %d\ndecay_steps %lld\ndecay_rate %.17g\n"
+        "alpha %.17g\nwarmup_steps %lld\ninitial iterations %lld",
+        optimizer->kind, optimizer->nesterov, optimizer->centered, schedule->kind,
+        (long long)schedule->decay_steps, schedule->decay_rate, schedule->alpha,
+        (long long)schedule->warmup_steps, (long long)(options->start ? options->start->iterations : 0));
+    for (const ls_optimizer_member *m = ls_optimizer_members; m->name && used < size; m++)
+        used += (size_t)snprintf(text + used, size - used, "\n%s %.17g", m->name,
+                                 ls_optimizer_value(optimizer, m));
+}
+
 static ls_status compare_arguments(ls_session *session, const ls_model *model,
                                    const ls_train_options *options)
 {
-    char text[2048];
+    char text[4096], optimizer[1024];
     XXH64_hash_t layers = 0;
     for (int64_t i = 0; i < model->n_layers; i++) {
-        const int64_t layer[2] = {model->layers[i].units, model->layers[i].activation};
+        const double layer[4] = {(double)model->layers[i].units, model->layers[i].activation,
+                                 model->layers[i].l1, model->layers[i].l2};
         layers = XXH3_64bits_withSeed(layer, sizeof layer, layers);
     }
     const XXH64_hash_t weights =
         XXH3_64bits(model->parameters, (size_t)model->n_parameters * ls_dtype_size(model->dtype));
     const XXH64_hash_t directory =
         options->checkpoint_dir ? XXH3_64bits(options->checkpoint_dir, strlen(options->checkpoint_dir)) : 0;
+    describe_optimizer(options, optimizer, sizeof optimizer);
     snprintf(text, sizeof text,
              "model of %lld features, %lld layers, %lld parameters in %s\nlayers with the digest %016llx\n"
              "initial weights with the digest %016llx\nepochs %lld\nbatch_size %lld\nlearning_rate %.17g\n"
              "seed %llu\nshuffle %d\nn_shards %lld\nreduction %d\nengine %d\nmemory %lld\nverify_every %lld\n"
              "output %d\ncheckpoint_dir with the digest %016llx\ncheckpoint_every_steps %lld\n"
              "checkpoint_every_epochs %lld\ncheckpoint_every_seconds %.17g\ncheckpoint_keep %lld\nresume %d\n"
-             "allow_other_cpu %d",
+             "allow_other_cpu %d\n%s",
              (long long)model->n_features, (long long)model->n_layers, (long long)model->n_parameters,
              ls_dtype_name(model->dtype), (unsigned long long)layers, (unsigned long long)weights,
-             (long long)options->epochs, (long long)options->batch_size, options->learning_rate,
+             (long long)options->epochs, (long long)options->batch_size, ls_train_learning_rate(options),
              (unsigned long long)options->seed, options->shuffle, (long long)options->n_shards,
              options->reduction, options->engine, (long long)options->memory,
              (long long)options->verify_every, options->output != NULL, (unsigned long long)directory,
              (long long)options->checkpoint_every_steps, (long long)options->checkpoint_every_epochs,
              options->checkpoint_every_seconds, (long long)options->checkpoint_keep, options->resume,
-             options->allow_other_cpu);
+             options->allow_other_cpu, optimizer);
     return ls_session_compare(session, text, "call ls_train with the same model and options on all ranks");
 }
 

@@ -16,7 +16,7 @@ void ls_train_defaults(ls_train_options *options)
 {
     *options = (ls_train_options){.epochs = 1,
                                   .batch_size = 32,
-                                  .learning_rate = 0.01,
+                                  .learning_rate = NAN,
                                   .shuffle = true,
                                   .reduction = LS_REDUCTION_TREE,
                                   .memory = LS_TRAIN_MEMORY,
@@ -30,6 +30,14 @@ int64_t ls_train_default_shards(int64_t batch_size)
     while (shards < MAX_DEFAULT_SHARDS && batch_size / (2 * shards) >= SHARD_SAMPLES) shards *= 2;
     while (shards < MIN_DEFAULT_SHARDS && 2 * shards <= batch_size) shards *= 2;
     return shards;
+}
+
+double ls_train_learning_rate(const ls_train_options *options)
+{
+    const double rate = isnan(options->learning_rate) ? ls_optimizer_default_rate(options->optimizer.kind)
+                                                      : options->learning_rate;
+    if (options->learning_rate_base_batch == 0) return rate;
+    return rate * ((double)options->batch_size / (double)options->learning_rate_base_batch);
 }
 
 int64_t ls_train_shards(const ls_train_options *options)
@@ -48,9 +56,13 @@ ls_status ls_train_check_options(const ls_model *model, const ls_dataset *datase
                        (long long)options->batch_size);
     if (options->memory < 0)
         return ls_fail(LS_E_USAGE, "memory is %lld: it must not be negative", (long long)options->memory);
-    if (!isfinite(options->learning_rate) || options->learning_rate <= 0)
-        return ls_fail(LS_E_USAGE, "learning_rate is %g: it must be a positive number",
-                       options->learning_rate);
+    if (options->learning_rate_base_batch < 0)
+        return ls_fail(LS_E_USAGE, "learning_rate_base_batch is %lld: it must not be negative",
+                       (long long)options->learning_rate_base_batch);
+    const double learning_rate = ls_train_learning_rate(options);
+    if (!isfinite(learning_rate) || learning_rate <= 0)
+        return ls_fail(LS_E_USAGE, "learning_rate is %g: it must be a positive number", learning_rate);
+    LS_TRY(ls_optimizer_check(&options->optimizer));
     if (n_shards < 1 || (n_shards & (n_shards - 1)))
         return ls_fail(LS_E_USAGE, "shards is %lld: it must be a power of two", (long long)n_shards);
     if (options->checkpoint_keep < 1)

@@ -13,6 +13,7 @@
 #include "engine/engine.h"
 #include "model/keras_h5.h"
 #include "train/calibrate.h"
+#include "train/optimizer.h"
 #include "train/options.h"
 #include "train/record.h"
 
@@ -80,7 +81,6 @@ static ls_status file_bytes(const ls_model *model, const ls_order *order, const 
                             int64_t n_epochs, bool longest, int64_t *bytes)
 {
     const char data[LS_DATASET_DIGEST_SIZE] = "00000000000000000000000000000000";
-    const ls_training_config config = {options->learning_rate, order->n_batches * n_epochs};
     const ls_position position = {.epoch = n_epochs};
     const int64_t n = order->n_samples, count = longest ? n : n / 4;
     const ls_metrics metrics = {
@@ -90,15 +90,28 @@ static ls_status file_bytes(const ls_model *model, const ls_order *order, const 
     char *text = NULL;
     void *image = NULL;
     size_t size = 0;
+    ls_optimizer_state *optimizer = NULL;
     ls_status status = ls_alloc(&history.epochs, (size_t)n_epochs, sizeof *history.epochs, "history");
     for (; status == LS_OK && history.n_epochs < n_epochs; history.n_epochs++)
         history.epochs[history.n_epochs].metrics = metrics;
     if (status == LS_OK)
         status = ls_record_settings(order, model, options, data, ls_engine_choose(options->engine, model),
                                     &settings);
+    ls_model borrowed = *model;
+    if (status == LS_OK)
+        status =
+            ls_optimizer_create(&borrowed, &options->optimizer, ls_train_learning_rate(options), &optimizer);
+    if (status == LS_OK) {
+        optimizer->iterations = order->n_batches * n_epochs;
+        status = ls_record_add_optimizer(optimizer, settings);
+    }
     if (status == LS_OK) status = ls_record_format(settings, &position, &history, &text);
-    if (status == LS_OK) status = ls_keras_h5_write(model, &config, text, &image, &size);
+    if (status == LS_OK) {
+        const ls_training_config config = ls_optimizer_config(optimizer);
+        status = ls_keras_h5_write(model, &config, text, &image, &size);
+    }
     *bytes = (int64_t)size;
+    ls_optimizer_destroy(optimizer);
     ls_free(image);
     ls_free(text);
     json_decref(settings);
@@ -257,6 +270,7 @@ static ls_status find_memory(ls_session *session, const ls_model *model, const l
         ls_mpi_check(MPI_Allreduce(&mine, &most, 1, MPI_INT64_T, MPI_MAX, session->comm), "MPI_Allreduce"));
     plan->memory = (ls_plan_memory){.program = most + READING_BYTES,
                                     .network = model->n_parameters * (int64_t)ls_dtype_size(model->dtype) +
+                                               ls_optimizer_bytes(model, &options->optimizer) +
                                                calibration->engine_bytes,
                                     /* HDF5 makes the file in memory, and gives a copy of it. */
                                     .writing = 2 * plan->last_checkpoint_bytes};

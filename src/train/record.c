@@ -7,6 +7,8 @@
 
 #include "base/json_text.h"
 #include "base/memory.h"
+#include "model/optimizer.h"
+#include "model/penalty.h"
 #include "train/history.h"
 
 enum { FORMAT = 1 };
@@ -41,11 +43,54 @@ ls_status ls_record_settings(const ls_order *order, const ls_model *model, const
     *settings = json_pack("{s:I, s:I, s:s, s:I, s:f, s:I, s:b, s:I, s:s, s:s, s:s, s:s}", "n_samples",
                           (json_int_t)order->n_samples, "n_features", (json_int_t)model->n_features,
                           "training data", data, "batch_size", (json_int_t)order->batch_size, "learning_rate",
-                          options->learning_rate, "seed", (json_int_t)options->seed, "shuffle",
+                          ls_train_learning_rate(options), "seed", (json_int_t)options->seed, "shuffle",
                           (int)options->shuffle, "shards", (json_int_t)order->n_shards, "initial weights",
                           weights, "engine", engine->name, "reduction",
                           options->reduction == LS_REDUCTION_TREE ? "tree" : "mpi", "arithmetic", arithmetic);
     return *settings ? LS_OK : ls_fail(LS_E_MEMORY, "settings of the run: no memory");
+}
+
+/* False without memory. */
+static bool add(json_t *settings, const char *name, json_t *value)
+{
+    return value && json_object_set_new(settings, name, value) == 0;
+}
+
+static json_t *penalties_json(const ls_model *model)
+{
+    json_t *list = json_array();
+    for (int64_t i = 0; list && ls_penalty_exists(model) && i < model->n_layers; i++) {
+        json_t *layer = json_pack("[f, f]", model->layers[i].l1, model->layers[i].l2);
+        if (!layer || json_array_append_new(list, layer) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+ls_status ls_record_add_optimizer(const ls_optimizer_state *state, json_t *settings)
+{
+    const ls_optimizer *optimizer = &state->optimizer;
+    const ls_schedule *schedule = &optimizer->schedule;
+    char slots[17];
+    snprintf(slots, sizeof slots, "%016llx",
+             (unsigned long long)XXH3_64bits(state->slots, ls_optimizer_slots_size(state)));
+    bool added = add(settings, "optimizer", json_string(ls_optimizer_name(optimizer->kind)));
+    for (const ls_optimizer_member *m = ls_optimizer_members; m->name; m++)
+        if (ls_optimizer_uses(optimizer->kind, m->name))
+            added = added && add(settings, m->name, json_real(ls_optimizer_value(optimizer, m)));
+    added = added && add(settings, "nesterov", json_boolean(optimizer->nesterov)) &&
+            add(settings, "centered", json_boolean(optimizer->centered)) &&
+            add(settings, "schedule", json_string(ls_schedule_name(schedule->kind))) &&
+            add(settings, "decay_steps", json_integer(schedule->decay_steps)) &&
+            add(settings, "decay_rate", json_real(schedule->decay_rate)) &&
+            add(settings, "alpha", json_real(schedule->alpha)) &&
+            add(settings, "warmup_steps", json_integer(schedule->warmup_steps)) &&
+            add(settings, "l1 and l2 of the layers", penalties_json(state->model)) &&
+            add(settings, "initial iterations", json_integer(state->iterations)) &&
+            add(settings, "initial optimizer state", json_string(slots));
+    return added ? LS_OK : ls_fail(LS_E_MEMORY, "settings of the run: no memory");
 }
 
 ls_status ls_record_format(json_t *settings, const ls_position *position, const ls_history *history,

@@ -7,6 +7,7 @@
 #include "data/order.h"
 #include "engine/engine.h"
 #include "lockstep/train.h"
+#include "train/optimizer.h"
 
 /* How far a run is. */
 typedef struct ls_position {
@@ -20,6 +21,10 @@ typedef struct ls_position {
  * json_decref. LS_E_MEMORY. Local. */
 ls_status ls_record_settings(const ls_order *order, const ls_model *model, const ls_train_options *options,
                              const char *data, const ls_engine_kind *engine, json_t **settings);
+
+/* Adds those of the optimizer, of the penalties and of a state that has not done a step of the run yet.
+ * LS_E_MEMORY. Local. */
+ls_status ls_record_add_optimizer(const ls_optimizer_state *state, json_t *settings);
 
 /* The text of a run: settings is what must not change on the way (any JSON object), position and history how
  * far it is. Numbers come back exactly. No times, so that equal runs have equal texts. The caller frees *text

@@ -13,6 +13,7 @@
 #include "engine/engine.h"
 #include "lockstep/interrupt.h"
 #include "model/model_file.h"
+#include "model/penalty.h"
 #include "train/batches.h"
 #include "train/checkpoint.h"
 #include "train/compare.h"
@@ -21,6 +22,7 @@
 #include "train/optimizer.h"
 #include "train/options.h"
 #include "train/record.h"
+#include "train/schedule.h"
 #include "train/times.h"
 #include "train/verify.h"
 
@@ -43,8 +45,11 @@ typedef struct run {
     ls_engine *engine;
     ls_tree *tree;
     ls_batches *batches;
-    int lock;         /* of the checkpoint directory, on rank 0 */
-    json_t *settings; /* what must not change when the run is resumed */
+    ls_optimizer_state *optimizer;
+    bool has_penalty;
+    int64_t initial_iterations; /* of the optimizer, before the run */
+    int lock;                   /* of the checkpoint directory, on rank 0 */
+    json_t *settings;           /* what must not change when the run is resumed */
     ls_position position;
     bool stop;                 /* a signal came: the same on all ranks */
     bool checkpoint_due;       /* by the clock of rank 0: the same on all ranks */
@@ -100,8 +105,10 @@ static ls_status make_settings(run *r, ls_dataset *dataset)
 {
     char data[LS_DATASET_DIGEST_SIZE];
     LS_TRY(ls_dataset_digest(r->session, dataset, r->model->dtype, data));
-    return ls_session_agree(
-        r->session, ls_record_settings(&r->order, r->model, r->options, data, r->engine->kind, &r->settings));
+    ls_status status =
+        ls_record_settings(&r->order, r->model, r->options, data, r->engine->kind, &r->settings);
+    if (status == LS_OK) status = ls_record_add_optimizer(r->optimizer, r->settings);
+    return ls_session_agree(r->session, status);
 }
 
 /* Whether a run of these settings can have come to this position: its counts are those of its steps. */
@@ -109,19 +116,33 @@ static bool is_possible(const run *r)
 {
     const ls_order *order = &r->order;
     bool possible = r->position.step < order->n_batches &&
+                    r->optimizer->iterations == r->initial_iterations + iterations(r) &&
                     r->position.metrics.n_samples == r->position.step * order->batch_size;
     for (int64_t i = 0; i < r->history->n_epochs; i++)
         possible = possible && r->history->epochs[i].metrics.n_samples == order->n_samples;
     return possible;
 }
 
+/* Whether the optimizer of the model's file goes on. */
+static void tell_start(const run *r)
+{
+    const ls_training_config *start = r->options->start;
+    const char *name = ls_optimizer_name(r->optimizer->optimizer.kind);
+    if (!start || start->iterations == 0) return;
+    if (r->initial_iterations > 0)
+        notice(r, "%s goes on with its state after %lld steps", name, (long long)r->initial_iterations);
+    else
+        notice(r, "%s starts with a fresh state: that of the model is not of the same kind or type", name);
+}
+
 /* Brings weights, position and history back from the newest checkpoint, if there is one. */
 static ls_status resume(run *r)
 {
     char *text, path[PATH_SIZE];
-    LS_TRY(ls_checkpoint_read_newest(r->session, r->options->checkpoint_dir, r->model, r->observer, &text,
-                                     path, sizeof path));
+    LS_TRY(ls_checkpoint_read_newest(r->session, r->options->checkpoint_dir, r->model, r->optimizer,
+                                     r->observer, &text, path, sizeof path));
     if (!text) {
+        tell_start(r);
         notice(r, "%s: no checkpoint yet, starting anew", r->options->checkpoint_dir);
         return LS_OK;
     }
@@ -149,6 +170,20 @@ static ls_status resume(run *r)
     return LS_OK;
 }
 
+static ls_status make_optimizer(run *r)
+{
+    const ls_train_options *options = r->options;
+    ls_optimizer optimizer = options->optimizer;
+    optimizer.schedule = ls_schedule_resolve(&optimizer.schedule, options->epochs * r->order.n_batches);
+    r->has_penalty = ls_penalty_exists(r->model);
+    const ls_status status =
+        ls_session_agree(r->session, ls_optimizer_create(r->model, &optimizer,
+                                                         ls_train_learning_rate(options), &r->optimizer));
+    if (status == LS_OK && options->start) ls_optimizer_continue(r->optimizer, options->start);
+    if (status == LS_OK) r->initial_iterations = r->optimizer->iterations;
+    return status;
+}
+
 static ls_status prepare(run *r, ls_dataset *dataset)
 {
     const ls_train_options *options = r->options;
@@ -172,8 +207,11 @@ static ls_status prepare(run *r, ls_dataset *dataset)
         ls_batches_create(&r->order, dataset, r->engine, r->tree, options->memory, &r->batches);
     r->times.io += ls_now() - begin;
     LS_TRY(ls_session_agree(r->session, read));
+    LS_TRY(make_optimizer(r));
     LS_TRY(make_settings(r, dataset));
-    return options->resume ? resume(r) : LS_OK;
+    if (options->resume) return resume(r);
+    tell_start(r);
+    return LS_OK;
 }
 
 static ls_status format_record(const run *r, char **text)
@@ -188,18 +226,20 @@ static ls_status format_record(const run *r, char **text)
 /* A run that compares weights writes none that it has not compared: its files can be trusted afterwards. */
 static ls_status verify_before_writing(const run *r)
 {
-    return r->options->verify_every ? ls_verify_now(r->session, r->model, iterations(r)) : LS_OK;
+    return r->options->verify_every ? ls_verify_now(r->session, r->model, r->optimizer, iterations(r))
+                                    : LS_OK;
 }
 
 static ls_status write_checkpoint(run *r)
 {
     char *text;
     const double begin = ls_now();
+    const ls_training_config config = ls_optimizer_config(r->optimizer);
     LS_TRY(verify_before_writing(r));
     LS_TRY(format_record(r, &text));
     const ls_status status =
         ls_checkpoint_write(r->session, r->options->checkpoint_dir, r->options->checkpoint_keep, r->model,
-                            r->options->learning_rate, iterations(r), text);
+                            &config, iterations(r), text);
     ls_free(text);
     r->checkpoint_seconds = ls_now();
     r->times.io += r->checkpoint_seconds - begin;
@@ -211,8 +251,7 @@ static ls_status write_output(run *r)
 {
     char *text;
     const double begin = ls_now();
-    const ls_training_config config = {.learning_rate = r->options->learning_rate,
-                                       .iterations = iterations(r)};
+    const ls_training_config config = ls_optimizer_config(r->optimizer);
     LS_TRY(verify_before_writing(r));
     LS_TRY(format_record(r, &text));
     ls_place_at(LS_AT_WRITE, -1);
@@ -267,14 +306,14 @@ static ls_status step(run *r)
     if (ls_session_rank(r->session) == 0) look_at_clock(r);
     if (options->checkpoint_every_seconds > 0 && ls_session_rank(r->session) == 0)
         own[LS_STEP_CHECKPOINT] = r->clock - r->checkpoint_seconds >= options->checkpoint_every_seconds;
-    if (verify) ls_verify_digest(r->model, own + LS_STEP_INTS);
+    if (verify) ls_verify_digest(r->model, r->optimizer, own + LS_STEP_INTS);
 
     void *sum;
     ls_times_computed(&r->times);
     LS_TRY(ls_tree_reduce(r->tree, &sum));
     ls_times_reduced(&r->times);
     const int64_t *ints = ls_message_ints(layout, sum);
-    const ls_metrics batch = ls_step_metrics(layout, sum);
+    ls_metrics batch = ls_step_metrics(layout, sum);
     /* A rank that could not read its rows has added nothing, so that samples are missing: everybody sees it.
      */
     if (batch.n_samples != ls_order_batch_rows(&r->order, r->position.step)) {
@@ -283,16 +322,18 @@ static ls_status step(run *r)
                        (long long)r->position.step + 1, (long long)r->position.epoch + 1,
                        (long long)batch.n_samples);
     }
-    if (verify) LS_TRY(ls_verify_compare(r->session, r->model, ints + LS_STEP_INTS, iterations(r)));
+    if (verify)
+        LS_TRY(ls_verify_compare(r->session, r->model, r->optimizer, ints + LS_STEP_INTS, iterations(r)));
+    if (r->has_penalty) batch.loss_sum += ls_penalty_value(r->model) * (double)batch.n_samples;
     /* The sum is the same everywhere, so all ranks stop here together. */
     if (!isfinite(batch.loss_sum))
         return ls_fail(
             LS_E_DIVERGED,
             "the loss of step %lld in epoch %lld is not finite: use a smaller learning_rate (it is %g)",
-            (long long)r->position.step + 1, (long long)r->position.epoch + 1, options->learning_rate);
+            (long long)r->position.step + 1, (long long)r->position.epoch + 1, r->optimizer->learning_rate);
     ls_metrics_add(&r->position.metrics, &batch);
     if (r->mixes) count_mixing(r, &batch);
-    ls_sgd_step(r->model, sum, batch.n_samples, options->learning_rate);
+    r->optimizer->step(r->optimizer, sum, batch.n_samples);
     r->stop = ints[LS_STEP_SIGNALS] != 0;
     r->checkpoint_due = ints[LS_STEP_CHECKPOINT] != 0;
     r->position.step++;
@@ -391,7 +432,9 @@ static void tell_setup(const run *r)
     const ls_train_setup setup = {.n_samples = r->order.n_samples,
                                   .n_steps = r->order.n_batches,
                                   .n_shards = r->n_shards,
-                                  .engine = r->engine->kind->name};
+                                  .engine = r->engine->kind->name,
+                                  .learning_rate = ls_train_learning_rate(r->options),
+                                  .optimizer = &r->optimizer->optimizer};
     r->observer->begin(r->observer->context, &setup);
 }
 
@@ -438,6 +481,7 @@ ls_status ls_train(ls_session *session, ls_model *model, ls_dataset *dataset, co
     const ls_status status = train(&r, dataset);
     ls_checkpoint_release(r.lock);
     json_decref(r.settings);
+    ls_optimizer_destroy(r.optimizer);
     ls_batches_destroy(r.batches);
     ls_tree_destroy(r.tree);
     ls_engine_destroy(r.engine);

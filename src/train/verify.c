@@ -6,15 +6,18 @@
 
 #include "base/memory.h"
 
-static uint32_t digest(const ls_model *model)
+static uint32_t digest(const ls_model *model, const ls_optimizer_state *optimizer)
 {
-    return (uint32_t)XXH3_64bits(model->parameters,
-                                 (size_t)model->n_parameters * ls_dtype_size(model->dtype));
+    const XXH64_hash_t weights =
+        XXH3_64bits(model->parameters, (size_t)model->n_parameters * ls_dtype_size(model->dtype));
+    if (!optimizer || optimizer->n_slots == 0) return (uint32_t)weights;
+    return (uint32_t)XXH3_64bits_withSeed(optimizer->slots, ls_optimizer_slots_size(optimizer), weights);
 }
 
-void ls_verify_digest(const ls_model *model, int64_t values[LS_VERIFY_INTS])
+void ls_verify_digest(const ls_model *model, const ls_optimizer_state *optimizer,
+                      int64_t values[LS_VERIFY_INTS])
 {
-    const uint32_t hash = digest(model);
+    const uint32_t hash = digest(model, optimizer);
     for (int i = 0; i < LS_VERIFY_NIBBLES; i++) {
         values[i] = hash >> (4 * i) & 0xf;
         values[LS_VERIFY_NIBBLES + i] = values[i] * values[i];
@@ -70,14 +73,14 @@ static ls_status name_differing(const int64_t *digests, int n, int64_t step)
         (long long)step, ranks);
 }
 
-ls_status ls_verify_compare(ls_session *session, const ls_model *model, const int64_t sums[LS_VERIFY_INTS],
-                            int64_t step)
+ls_status ls_verify_compare(ls_session *session, const ls_model *model, const ls_optimizer_state *optimizer,
+                            const int64_t sums[LS_VERIFY_INTS], int64_t step)
 {
     bool equal = true;
     for (int i = 0; i < LS_VERIFY_NIBBLES; i++)
         equal = equal && session->size * sums[LS_VERIFY_NIBBLES + i] == sums[i] * sums[i];
     if (equal) return LS_OK;
-    const int64_t own = digest(model);
+    const int64_t own = digest(model, optimizer);
     int64_t *digests;
     ls_status status = ls_session_agree(
         session, ls_alloc(&digests, (size_t)session->size, sizeof *digests, "digests of the ranks"));
@@ -89,12 +92,13 @@ ls_status ls_verify_compare(ls_session *session, const ls_model *model, const in
     return status;
 }
 
-ls_status ls_verify_now(ls_session *session, const ls_model *model, int64_t step)
+ls_status ls_verify_now(ls_session *session, const ls_model *model, const ls_optimizer_state *optimizer,
+                        int64_t step)
 {
     int64_t values[LS_VERIFY_INTS];
-    ls_verify_digest(model, values);
+    ls_verify_digest(model, optimizer, values);
     LS_TRY(
         ls_mpi_check(MPI_Allreduce(MPI_IN_PLACE, values, LS_VERIFY_INTS, MPI_INT64_T, MPI_SUM, session->comm),
                      "MPI_Allreduce"));
-    return ls_verify_compare(session, model, values, step);
+    return ls_verify_compare(session, model, optimizer, values, step);
 }

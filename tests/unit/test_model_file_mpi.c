@@ -516,8 +516,8 @@ static void what_we_would_compute_otherwise_is_refused_by_name(void **state)
         {{.model_config = LAYERS(DENSE("h", "3", "\"relu\"", ",\"use_bias\":false"))}, "layer h: use_bias"},
         {{.model_config = LAYERS(DENSE("h", "3", "\"relu\"", ",\"trainable\":false"))}, "layer h: trainable"},
         {{.model_config =
-              LAYERS(DENSE("h", "3", "\"relu\"", ",\"kernel_regularizer\":{\"class_name\":\"L2\"}"))},
-         "layer h: kernel_regularizer (L2)"},
+              LAYERS(DENSE("h", "3", "\"relu\"", ",\"kernel_regularizer\":{\"class_name\":\"Orthogonal\"}"))},
+         "layer h: kernel_regularizer (Orthogonal)"},
         {{.model_config =
               LAYERS(DENSE("h", "3", "\"relu\"", ",\"bias_constraint\":{\"class_name\":\"NonNeg\"}"))},
          "layer h: bias_constraint (NonNeg)"},

@@ -94,17 +94,17 @@ static void every_flipped_bit_of_any_rank_is_found(void **state)
     for (int d = 0; d < 2; d++) {
         ls_model *model = make_model(d ? LS_FLOAT64 : LS_FLOAT32);
         const int64_t bits = 8 * model->n_parameters * (int64_t)ls_dtype_size(model->dtype);
-        assert_int_equal(ls_verify_now(session, model, 0), LS_OK);
+        assert_int_equal(ls_verify_now(session, model, NULL, 0), LS_OK);
         for (int64_t bit = 0; bit < bits; bit += 5) {
             const int wrong = (int)(bit % session->size);
             if (session->rank == wrong) flip(model, bit);
-            const ls_status status = ls_verify_now(session, model, 7);
+            const ls_status status = ls_verify_now(session, model, NULL, 7);
             if (session->rank == wrong) flip(model, bit);
             assert_int_equal(status, session->size > 1 ? LS_E_DIFFER : LS_OK);
             if (session->size > 1) assert_named(wrong);
             n++;
         }
-        assert_int_equal(ls_verify_now(session, model, 0), LS_OK);
+        assert_int_equal(ls_verify_now(session, model, NULL, 0), LS_OK);
         ls_model_free(model);
     }
     if (session->rank == 0) print_message("%lld flipped bits on %d ranks\n", (long long)n, session->size);
@@ -115,7 +115,7 @@ static void all_ranks_but_one_wrong_in_their_own_way_leaves_no_majority(void **s
     (void)state;
     ls_model *model = make_model(LS_FLOAT32);
     if (session->rank > 0) flip(model, session->rank);
-    const ls_status status = ls_verify_now(session, model, 7);
+    const ls_status status = ls_verify_now(session, model, NULL, 7);
     assert_int_equal(status, session->size > 1 ? LS_E_DIFFER : LS_OK);
     if (session->size > 1) assert_non_null(strstr(ls_error_message(), "no majority"));
     ls_model_free(model);
@@ -129,7 +129,7 @@ static void sums_of_many_ranks_are_exact_in_float32(void **state)
     enum { RANKS = 70000 };
     ls_model *model = make_model(LS_FLOAT32);
     int64_t values[LS_VERIFY_INTS];
-    ls_verify_digest(model, values);
+    ls_verify_digest(model, NULL, values);
     for (int i = 0; i < LS_VERIFY_INTS; i++) {
         float sum = 0;
         for (int r = 0; r < RANKS; r++) sum += (float)values[i];

@@ -1,0 +1,160 @@
+#include "optimizer_options.h"
+
+#include <string.h>
+
+/* The first ones are kind and schedule, whose values are not numbers of the optimizer. */
+enum { KIND, SCHEDULE, L1, L2, FIRST_MEMBER };
+
+int cli_optimizer_list(cli_optimizer *o, double *rate, int64_t *base_batch, cli_option *rows)
+{
+    static const char *const kinds[] = {"sgd", "rmsprop", "adagrad", "adam", "adamw", NULL};
+    static const char *const schedules[] = {"constant", "step", "exponential", "cosine", NULL};
+    ls_optimizer *w = &o->wanted;
+    const cli_option options[] = {
+        {"optimizer", 0, CLI_CHOICE, &o->kind, "NAME", "sgd, rmsprop, adagrad, adam or adamw, as in Keras",
+         .choices = kinds, .given = &o->given[KIND]},
+        {"learning-rate", 0, CLI_DOUBLE, rate, "R", "of the optimizer",
+         .shown_default = "Keras': sgd 0.01, others 0.001"},
+        {"learning-rate-base-batch", 0, CLI_INT, base_batch, "B",
+         "the learning rate is that of batches of B samples: take it times batch-size / B", .minimum = 1,
+         .maximum = INT64_MAX, .shown_default = "take it as it is"},
+        {"momentum", 0, CLI_DOUBLE, &w->momentum, "R", "of sgd and rmsprop", .given = &o->given[4]},
+        {"nesterov", 0, CLI_FLAG, &w->nesterov, "", "sgd: Nesterov's momentum", .given = &o->given[5]},
+        {"rho", 0, CLI_DOUBLE, &w->rho, "R", "rmsprop: how much of the mean square stays in a step",
+         .shown_default = "0.9", .given = &o->given[6]},
+        {"centered", 0, CLI_FLAG, &w->centered, "", "rmsprop: divide by the variance of the gradients",
+         .given = &o->given[7]},
+        {"beta-1", 0, CLI_DOUBLE, &w->beta_1, "R", "adam, adamw: how much of the mean gradient stays",
+         .shown_default = "0.9", .given = &o->given[8]},
+        {"beta-2", 0, CLI_DOUBLE, &w->beta_2, "R", "adam, adamw: how much of the mean square stays",
+         .shown_default = "0.999", .given = &o->given[9]},
+        {"epsilon", 0, CLI_DOUBLE, &w->epsilon, "R", "all but sgd: added to the divisor",
+         .shown_default = "1e-07", .given = &o->given[10]},
+        {"weight-decay", 0, CLI_DOUBLE, &w->weight_decay, "R",
+         "this times the learning rate of each weight goes in a step",
+         .shown_default = "adamw 0.004, others 0", .given = &o->given[11]},
+        {"clipnorm", 0, CLI_DOUBLE, &w->clipnorm, "R", "longest gradient of each kernel and bias",
+         .shown_default = "none", .given = &o->given[12]},
+        {"global-clipnorm", 0, CLI_DOUBLE, &w->global_clipnorm, "R", "longest gradient of all together",
+         .shown_default = "none", .given = &o->given[13]},
+        {"clipvalue", 0, CLI_DOUBLE, &w->clipvalue, "R", "largest element of a gradient",
+         .shown_default = "none", .given = &o->given[14]},
+        {"schedule", 0, CLI_CHOICE, &o->schedule, "NAME",
+         "of the learning rate by steps: constant, step, exponential or cosine", .choices = schedules,
+         .given = &o->given[SCHEDULE]},
+        {"decay-steps", 0, CLI_INT, &w->schedule.decay_steps, "N",
+         "step, exponential: --decay-rate is multiplied in so many steps (step: at once); cosine: down to "
+         "the "
+         "end in so many",
+         .minimum = 1, .maximum = INT64_MAX, .shown_default = "all steps of the training",
+         .given = &o->given[15]},
+        {"decay-rate", 0, CLI_DOUBLE, &w->schedule.decay_rate, "R", "of step and exponential",
+         .shown_default = "0.1", .given = &o->given[16]},
+        {"alpha", 0, CLI_DOUBLE, &w->schedule.alpha, "R", "cosine: share of the learning rate at the end",
+         .given = &o->given[17]},
+        {"warmup-steps", 0, CLI_INT, &w->schedule.warmup_steps, "N",
+         "rise from 0 to the learning rate in so many steps first", .minimum = 0, .maximum = INT64_MAX,
+         .given = &o->given[18]},
+        {"l1", 0, CLI_DOUBLE, &o->l1, "R", "penalty of the kernels: the loss has R sum|w| more",
+         .shown_default = "0, or that of --init", .given = &o->given[L1]},
+        {"l2", 0, CLI_DOUBLE, &o->l2, "R", "penalty of the kernels: the loss has R sum(w^2) more",
+         .shown_default = "0, or that of --init", .given = &o->given[L2]},
+    };
+    enum { N = sizeof options / sizeof options[0] };
+    _Static_assert(N == CLI_N_OPTIMIZER_OPTIONS + 2, "--learning-rate and its base need no mark");
+    memcpy(rows, options, sizeof options);
+    return N;
+}
+
+/* Refuses the option if the word of its user has no member of its name. */
+static int check_use(const cli_command *command, const cli_optimizer *o, const cli_option *row,
+                     const ls_optimizer *optimizer)
+{
+    char member[64];
+    snprintf(member, sizeof member, "%s", row->name);
+    for (char *c = member; *c; c++)
+        if (*c == '-') *c = '_';
+    const ls_schedule_kind schedule = optimizer->schedule.kind;
+    const bool of_schedule =
+        ls_schedule_uses(LS_SCHEDULE_STEP, member) || ls_schedule_uses(LS_SCHEDULE_COSINE, member);
+    if (of_schedule && !ls_schedule_uses(schedule, member))
+        return cli_usage_error(command, "--%s: --schedule %s does not use it%s", row->name,
+                               ls_schedule_name(schedule), o->given[SCHEDULE] ? "" : " (the default)");
+    if (!of_schedule && !ls_optimizer_uses(optimizer->kind, member))
+        return cli_usage_error(command, "--%s: --optimizer %s does not use it%s", row->name,
+                               ls_optimizer_name(optimizer->kind), o->given[KIND] ? "" : " (the default)");
+    return -1;
+}
+
+/* Copies the value of a row that points into o->wanted to the same place of optimizer. */
+static void copy_member(const cli_optimizer *o, const cli_option *row, ls_optimizer *optimizer)
+{
+    const size_t size = row->kind == CLI_FLAG  ? sizeof(bool)
+                        : row->kind == CLI_INT ? sizeof(int64_t)
+                                               : sizeof(double);
+    memcpy((char *)optimizer + ((const char *)row->value - (const char *)&o->wanted), row->value, size);
+}
+
+int cli_optimizer_complete(const cli_command *command, const cli_optimizer *o, const cli_option *rows,
+                           ls_optimizer *optimizer)
+{
+    ls_optimizer_defaults((ls_optimizer_kind)o->kind, optimizer);
+    optimizer->schedule.kind = (ls_schedule_kind)o->schedule;
+    if (ls_schedule_uses(optimizer->schedule.kind, "decay_rate")) optimizer->schedule.decay_rate = 0.1;
+    for (int i = 0; i < CLI_N_OPTIMIZER_OPTIONS + 2; i++) {
+        const cli_option *row = &rows[i];
+        if (!row->given || !*row->given || row->given < o->given + FIRST_MEMBER) continue;
+        const int refused = check_use(command, o, row, optimizer);
+        if (refused >= 0) return refused;
+        copy_member(o, row, optimizer);
+    }
+    if (ls_optimizer_check(optimizer) != LS_OK) return cli_usage_error(command, "%s", ls_error_message());
+    if (!(o->l1 >= 0 && o->l2 >= 0 && o->l1 < 1e300 && o->l2 < 1e300))
+        return cli_usage_error(command, "--l1 and --l2 are %g and %g: they must be numbers from 0 on", o->l1,
+                               o->l2);
+    return -1;
+}
+
+void cli_optimizer_set_penalties(const cli_optimizer *o, ls_model *model)
+{
+    for (int64_t i = 0; i < model->n_layers; i++) {
+        if (o->given[L1]) model->layers[i].l1 = o->l1;
+        if (o->given[L2]) model->layers[i].l2 = o->l2;
+    }
+}
+
+/* ", clipnorm 1" where it is not 0. */
+static void print_number(FILE *stream, const char *name, double value)
+{
+    if (value != 0) fprintf(stream, ", %s %g", name, value);
+}
+
+void cli_print_optimizer(FILE *stream, const ls_optimizer *o, const ls_model *model)
+{
+    const ls_schedule *schedule = &o->schedule;
+    fprintf(stream, "optimizer: %s", ls_optimizer_name(o->kind));
+    print_number(stream, "momentum", o->momentum);
+    if (o->nesterov) fprintf(stream, " (Nesterov)");
+    print_number(stream, "rho", o->rho);
+    if (o->centered) fprintf(stream, ", centered");
+    print_number(stream, "beta_1", o->beta_1);
+    print_number(stream, "beta_2", o->beta_2);
+    print_number(stream, "weight_decay", o->weight_decay);
+    print_number(stream, "clipnorm", o->clipnorm);
+    print_number(stream, "global_clipnorm", o->global_clipnorm);
+    print_number(stream, "clipvalue", o->clipvalue);
+    print_number(stream, "l1", model->layers[0].l1);
+    print_number(stream, "l2", model->layers[0].l2);
+    fputc('\n', stream);
+    if (schedule->kind == LS_SCHEDULE_CONSTANT && schedule->warmup_steps == 0) return;
+    fprintf(stream, "schedule: %s", ls_schedule_name(schedule->kind));
+    if (schedule->kind == LS_SCHEDULE_COSINE)
+        fprintf(stream, ", in %lld steps to %g of the learning rate", (long long)schedule->decay_steps,
+                schedule->alpha);
+    else if (schedule->kind != LS_SCHEDULE_CONSTANT)
+        fprintf(stream, ", times %g every %lld steps", schedule->decay_rate,
+                (long long)schedule->decay_steps);
+    if (schedule->warmup_steps > 0)
+        fprintf(stream, ", after a warm-up of %lld", (long long)schedule->warmup_steps);
+    fputc('\n', stream);
+}

@@ -18,11 +18,14 @@
  * A name without a leading slash lies in the group of the set. file may be NULL if x names its file; y then
  * lies in the same one unless it names another. */
 typedef struct ls_dataset_source {
-    const char *file; /* FILE or FILE:/GROUP */
-    const char *set;  /* "train", "test", ... or NULL */
-    const char *x;    /* array of the features, or NULL for X of the set */
-    const char *y;    /* array of the labels, or NULL for y of the set */
-    bool without_y;   /* do not look for labels (predict) */
+    const char *file;          /* FILE or FILE:/GROUP */
+    const char *set;           /* "train", "test", ... or NULL */
+    const char *x;             /* array of the features, or NULL for X of the set */
+    const char *y;             /* array of the labels, or NULL for y of the set */
+    bool without_y;            /* do not look for labels (predict) */
+    const char *sample_weight; /* array of the samples' weights, or NULL for sample_weight of the set if it
+                                  has one, and if: */
+    bool with_weights;         /* look for it */
 } ls_dataset_source;
 
 /* A set whose header has been read: cheap, holds no rows. */
@@ -30,20 +33,39 @@ typedef struct ls_dataset ls_dataset;
 
 /* Opens a set: rank 0 reads and checks the headers, then every rank does, read-only. X
  * must be n_samples x n_features (a vector counts as one feature) of an integer, boolean or float type, y
- * must be (n_samples) or (n_samples, 1). Collective; source must agree. LS_E_INPUT names the file, the array
- * and what was found, LS_E_DIFFER the ranks that see other contents than rank 0 under that name (by the shape
- * and some rows). The caller closes *dataset. */
+ * must be (n_samples) or (n_samples, n_targets). Collective; source must agree. LS_E_INPUT names the file,
+ * the array and what was found, LS_E_DIFFER the ranks that see other contents than rank 0 under that name (by
+ * the shape and some rows). The caller closes *dataset. */
 ls_status ls_dataset_open(ls_session *session, const ls_dataset_source *source, ls_dataset **dataset);
 
 /* The set that ls_generate with LS_RNG_PHILOX would write to /train, made row by row whenever it is read: the
  * same values, in memory that does not depend on n_samples. rng, dtype, split_random_state and observer of
  * the options are not used. Collective; options must agree. LS_E_USAGE for parameters that ls_generate
- * refuses and for more than two classes, LS_E_DIFFER. The caller closes *dataset. */
+ * refuses, LS_E_DIFFER. The caller closes *dataset. */
 ls_status ls_dataset_open_generated(ls_session *session, const ls_generate_options *options,
                                     ls_dataset **dataset);
 
 /* Frees it; NULL is allowed. Local. */
 void ls_dataset_close(ls_dataset *dataset);
+
+/* What the targets of a set are, as far as its values tell. */
+typedef struct ls_target_range {
+    int64_t n_columns;
+    bool is_integer; /* by its type in the file: integers and booleans */
+    bool is_whole;   /* every value is a whole number */
+    double minimum, maximum;
+} ls_target_range;
+
+/* Reads all targets once, a share on each rank. Collective. LS_E_INPUT where a value is not finite. */
+ls_status ls_dataset_scan_targets(ls_session *session, ls_dataset *dataset, ls_target_range *range);
+
+/* Has samples of class i count weights[i] times, n_classes of them, in training: Keras' class_weight.
+ * Together with sample weights it is their product. weights is copied. LS_E_USAGE for numbers below 0. Local.
+ */
+ls_status ls_dataset_set_class_weights(ls_dataset *dataset, const double *weights, int64_t n_classes);
+
+/* Whether samples have weights, of their own or by class. Local. */
+bool ls_dataset_has_weights(const ls_dataset *dataset);
 
 /* Whether the set exists (its X does), for example to find out which of train and test a file has.
  * Collective; source must agree. LS_E_INPUT if the file itself cannot be read. */

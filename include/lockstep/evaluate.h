@@ -7,13 +7,18 @@
 #include "lockstep/progress.h"
 #include "lockstep/session.h"
 
-/* Sums over samples, exact whatever the number of ranks. A sample is predicted class 1 if its probability p >
- * 0.5, as Keras' metrics count (predicted classes in files use p >= 0.5, as the notebook's predict_class
- * does). */
+/* Sums over samples, exact whatever the number of ranks. Of two classes a sample is predicted class 1 if its
+ * probability p > 0.5, as Keras' metrics count (predicted classes in files use p >= 0.5, as the notebook's
+ * predict_class does), of several the first one of the greatest probability. */
 typedef struct ls_metrics {
     int64_t n_samples;
-    double loss_sum; /* binary cross-entropy, nats, and n_samples times the penalties of the weights */
-    int64_t tn, fp, fn, tp;
+    double
+        loss_sum; /* the model's loss, with weights and smoothed labels, and n_samples times its penalties */
+    int64_t tn, fp, fn, tp;    /* binary cross-entropy */
+    int64_t n_correct;         /* several classes */
+    double cross_entropy_sum;  /* of classes, two or several, without weights and smoothing, nats */
+    double absolute_error_sum; /* regression: means over the outputs of a sample, without weights */
+    double squared_error_sum;
 } ls_metrics;
 
 /* Adds the sums of part to total. Local. */
@@ -26,14 +31,25 @@ double ls_metrics_precision(const ls_metrics *metrics); /* tp / (tp + fp) */
 double ls_metrics_recall(const ls_metrics *metrics);    /* tp / (tp + fn) */
 double ls_metrics_f1(const ls_metrics *metrics); /* 2 tp / (2 tp + fp + fn), the harmonic mean of both */
 
+/* The measures that Keras shows in training a model of that loss, by Keras' names, in the alphabet: loss, and
+ * of two classes binary_accuracy, binary_crossentropy, precision and recall, of several accuracy, for
+ * regression mean_absolute_error and mean_squared_error. Returns their number, at most LS_MAX_MEASURES.
+ * Local. */
+enum { LS_MAX_MEASURES = 5 };
+int ls_metrics_names(ls_loss loss, const char *names[LS_MAX_MEASURES]);
+
+/* The measure of that name, one of the above; NaN for another name. Local. */
+double ls_metrics_value(const ls_metrics *metrics, const char *name);
+
 /* Measures the model on all rows of a set with labels; every rank computes a part, *metrics is set on every
  * rank with the same bits for any number of ranks. progress: or NULL; borrowed. Collective; model must agree.
  * LS_E_INPUT if n_features differ or the data are unusable. */
 ls_status ls_evaluate(ls_session *session, const ls_model *model, ls_dataset *dataset,
                       const ls_progress *progress, ls_metrics *metrics);
 
-/* Writes /NAME/y_pred (n_samples x 1 probabilities in the model's dtype) and /NAME/class (n_samples of uint8,
- * p >= 0.5) for each of the n_sets sets into a new HDF5 file; an empty NAME writes to the root. progress: or
+/* Writes /NAME/y_pred (n_samples x n_outputs probabilities, or the numbers of a regression, in the model's
+ * dtype) and, unless it is a regression, /NAME/class (n_samples of uint8: p >= 0.5, or the most probable of
+ * several) for each of the n_sets sets into a new HDF5 file; an empty NAME writes to the root. progress: or
  * NULL; borrowed. Collective; model, names and output must agree. LS_E_INPUT, LS_E_OUTPUT; then no file is
  * left. */
 ls_status ls_predict(ls_session *session, const ls_model *model, ls_dataset *const *sets,

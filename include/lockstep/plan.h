@@ -49,7 +49,7 @@ typedef struct ls_plan {
  * reads the header of the data only, and runs engine and exchange on synthetic rows for less than a second
  * unless a step itself takes longer. *plan is set on rank 0 alone. Collective; arguments must agree. What
  * ls_train would refuse is refused with its message. LS_E_MEMORY. */
-ls_status ls_plan_training(ls_session *session, const ls_model *model, const ls_dataset *dataset,
+ls_status ls_plan_training(ls_session *session, const ls_model *model, ls_dataset *dataset,
                            const ls_train_options *options, int n_ranks, ls_plan *plan);
 
 /* Bytes of all parts together, with those of writing or without. Local. */

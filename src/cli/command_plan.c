@@ -220,7 +220,7 @@ static ls_status print_json(const ls_plan *plan, const warnings *all)
     return LS_OK;
 }
 
-static ls_status show(const ls_dataset *dataset, const ls_model *model, const ls_train_options *options,
+static ls_status show(ls_dataset *dataset, const ls_model *model, const ls_train_options *options,
                       const ls_plan *plan, bool json)
 {
     warnings all = {0};

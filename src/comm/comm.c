@@ -232,6 +232,17 @@ ls_status ls_session_check_output(ls_session *session, const char *path)
     return ls_session_agree(session, session->rank == 0 ? ls_output_file_probe(path) : LS_OK);
 }
 
+ls_status ls_session_greatest(ls_session *session, double *values, int n)
+{
+    double greatest[16];
+    if (n > (int)(sizeof greatest / sizeof greatest[0]))
+        return ls_fail(LS_E_INTERNAL, "the greatest of %d values at a time", n);
+    LS_TRY(ls_mpi_check(MPI_Allreduce(values, greatest, n, MPI_DOUBLE, MPI_MAX, session->comm),
+                        "MPI_Allreduce"));
+    memcpy(values, greatest, (size_t)n * sizeof *values);
+    return LS_OK;
+}
+
 int64_t ls_split(int64_t n, int64_t parts, int64_t p)
 {
     /* floor(p * n / parts) without the product: n = whole * parts + rest. */

@@ -40,6 +40,9 @@ ls_status ls_mpi_check(int code, const char *call);
 /* Broadcasts n bytes from rank 0, in pieces below 2^31. Collective; n must agree on all ranks. */
 ls_status ls_broadcast(ls_session *session, void *data, size_t n);
 
+/* Replaces each of n values by the greatest of all ranks. Collective; n must agree. LS_E_MPI. */
+ls_status ls_session_greatest(ls_session *session, double *values, int n);
+
 /* First item of part p when n items are split over parts: floor(p * n / parts), exact for all int64 n >= 0
  * and 0 <= p <= parts. Part p holds [ls_split(n, parts, p), ls_split(n, parts, p + 1)). Local. */
 int64_t ls_split(int64_t n, int64_t parts, int64_t p);

@@ -1,6 +1,8 @@
 #include "data/dataset.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -10,17 +12,39 @@
 #include "data/dataset_glance.h"
 #include "data/dataset_sieve.h"
 #include "data/generated_rows.h"
+#include "data/target_rows.h"
 
 struct ls_dataset {
     ls_dataset_place x_place;
     ls_dataset_place y_place;
+    ls_dataset_place weight_place;
     ls_dataset_array x;
     ls_dataset_array y;
-    bool has_y;
+    ls_dataset_array weight;
+    bool has_y, has_weight;
+    ls_target_kind kind;
+    int64_t n_outputs;
+    double *class_weights;        /* n_outputs, or NULL */
     ls_generated_rows *generated; /* instead of the arrays */
 };
 
 static const char generated_name[] = "generated data";
+
+static ls_status open_weights(const ls_dataset_source *source, ls_dataset *dataset)
+{
+    if (!source->with_weights) return LS_OK;
+    LS_TRY(ls_dataset_place_of_weights(source, &dataset->weight_place));
+    dataset->has_weight = source->sample_weight;
+    if (!dataset->has_weight && !source->x)
+        LS_TRY(ls_dataset_array_exists(&dataset->weight_place, &dataset->has_weight));
+    if (!dataset->has_weight) return LS_OK;
+    LS_TRY(ls_dataset_array_open(&dataset->weight_place, &dataset->weight));
+    const ls_dataset_array *x = &dataset->x, *weight = &dataset->weight;
+    if (weight->n_columns == 1 && x->n_rows == weight->n_rows) return LS_OK;
+    return ls_fail(LS_E_INPUT, "%s is %lld x %lld, but %s has %lld rows: one weight for each is needed",
+                   weight->place->name, (long long)weight->n_rows, (long long)weight->n_columns,
+                   x->place->name, (long long)x->n_rows);
+}
 
 static ls_status open_arrays(const ls_dataset_source *source, ls_dataset *dataset)
 {
@@ -31,14 +55,11 @@ static ls_status open_arrays(const ls_dataset_source *source, ls_dataset *datase
     LS_TRY(ls_dataset_place_of_y(source, &dataset->y_place));
     LS_TRY(ls_dataset_array_open(&dataset->y_place, &dataset->y));
     const ls_dataset_array *x = &dataset->x, *y = &dataset->y;
-    if (y->n_columns != 1)
-        return ls_fail(LS_E_INPUT, "%s: has %lld columns: labels must be a vector or a single column",
-                       y->place->name, (long long)y->n_columns);
     if (x->n_rows != y->n_rows)
         return ls_fail(LS_E_INPUT,
                        "%s has %lld rows, but %s has %lld: features and labels must have the same number",
                        x->place->name, (long long)x->n_rows, y->place->name, (long long)y->n_rows);
-    return LS_OK;
+    return open_weights(source, dataset);
 }
 
 /* A rank on another node may see another file of the same name, or none. */
@@ -137,6 +158,8 @@ void ls_dataset_close(ls_dataset *dataset)
     ls_generated_rows_close(dataset->generated);
     ls_dataset_array_close(&dataset->x);
     ls_dataset_array_close(&dataset->y);
+    ls_dataset_array_close(&dataset->weight);
+    ls_free(dataset->class_weights);
     ls_free(dataset);
 }
 
@@ -187,16 +210,119 @@ const char *ls_dataset_y_name(const ls_dataset *dataset)
     return dataset->generated ? generated_name : dataset->y_place.name;
 }
 
+int64_t ls_dataset_target_columns(const ls_dataset *dataset)
+{
+    return dataset->generated || !dataset->has_y ? 1 : dataset->y.n_columns;
+}
+
+bool ls_dataset_targets_are_integers(const ls_dataset *dataset)
+{
+    return dataset->generated || (dataset->y.kind != LS_ARRAY_FLOAT32 && dataset->y.kind != LS_ARRAY_FLOAT64);
+}
+
+int64_t ls_dataset_generated_classes(const ls_dataset *dataset)
+{
+    return dataset->generated ? ls_generated_rows_n_classes(dataset->generated) : 0;
+}
+
+ls_status ls_dataset_read_targets(ls_dataset *dataset, int64_t first_row, int64_t n_rows, double *values)
+{
+    const ls_segment segment = {first_row, n_rows};
+    return ls_dataset_sieve(&dataset->y, LS_FLOAT64, LS_CHECK_FINITE, &segment, 1, values);
+}
+
+ls_status ls_dataset_expect_targets(ls_dataset *dataset, ls_target_kind kind, int64_t n_outputs)
+{
+    const int64_t n = ls_dataset_target_columns(dataset);
+    dataset->kind = kind;
+    dataset->n_outputs = n_outputs;
+    if (dataset->generated || n == (kind == LS_TARGET_LABELS ? 1 : n_outputs) ||
+        (kind == LS_TARGET_CLASSES && n == 1))
+        return LS_OK;
+    if (kind == LS_TARGET_LABELS)
+        return ls_fail(LS_E_INPUT,
+                       "%s: has %lld columns: labels of two classes must be a vector or a single column",
+                       dataset->y_place.name, (long long)n);
+    return ls_fail(LS_E_INPUT, "%s: has %lld columns, but the model has %lld outputs: %s",
+                   dataset->y_place.name, (long long)n, (long long)n_outputs,
+                   kind == LS_TARGET_CLASSES ? "classes are numbers in a vector, or have a column each"
+                                             : "a column for each is needed");
+}
+
+ls_targets ls_dataset_targets(const ls_dataset *dataset)
+{
+    return (ls_targets){.n_columns = dataset->generated && dataset->kind == LS_TARGET_NUMBERS
+                                         ? dataset->n_outputs
+                                         : ls_dataset_target_columns(dataset),
+                        .weighted = ls_dataset_has_weights(dataset)};
+}
+
+bool ls_dataset_has_weights(const ls_dataset *dataset)
+{
+    return dataset->has_weight || dataset->class_weights;
+}
+
+ls_status ls_dataset_set_class_weights(ls_dataset *dataset, const double *weights, int64_t n_classes)
+{
+    for (int64_t i = 0; i < n_classes; i++)
+        if (!(weights[i] >= 0 && isfinite(weights[i])))
+            return ls_fail(LS_E_USAGE, "the weight of class %lld is %g: weights are numbers from 0 on",
+                           (long long)i, weights[i]);
+    ls_free(dataset->class_weights);
+    LS_TRY(ls_alloc(&dataset->class_weights, (size_t)n_classes, sizeof *weights, "class weights"));
+    memcpy(dataset->class_weights, weights, (size_t)n_classes * sizeof *weights);
+    return LS_OK;
+}
+
+/* Targets as they are stored. */
+static ls_status read_targets(ls_dataset *dataset, ls_dtype dtype, const ls_segment *segments,
+                              int64_t n_segments, void *y)
+{
+    if (!dataset->has_y)
+        return ls_fail(LS_E_INTERNAL, "%s: labels of a set that was opened without", dataset->x_place.name);
+    const ls_value_check check = dataset->kind == LS_TARGET_LABELS ? LS_CHECK_LABELS : LS_CHECK_FINITE;
+    return ls_dataset_sieve(&dataset->y, dtype, check, segments, n_segments, y);
+}
+
 static ls_status read_segments(ls_dataset *dataset, ls_dtype dtype, const ls_segment *segments,
                                int64_t n_segments, void *x, void *y)
 {
-    if (dataset->generated)
-        return ls_generated_rows_read(dataset->generated, dtype, segments, n_segments, x, y);
-    LS_TRY(ls_dataset_sieve(&dataset->x, dtype, LS_CHECK_FINITE, segments, n_segments, x));
-    if (!y) return LS_OK;
-    if (!dataset->has_y)
-        return ls_fail(LS_E_INTERNAL, "%s: labels of a set that was opened without", dataset->x_place.name);
-    return ls_dataset_sieve(&dataset->y, dtype, LS_CHECK_LABELS, segments, n_segments, y);
+    const ls_targets targets = ls_dataset_targets(dataset);
+    const bool as_stored = targets.n_columns == ls_dataset_target_columns(dataset) && !targets.weighted;
+    void *stored = y, *weights = NULL;
+    int64_t n_rows = 0;
+    ls_status status = LS_OK;
+    for (int64_t i = 0; i < n_segments; i++) n_rows += segments[i].n_rows;
+    if (y && !as_stored) {
+        const size_t size = ls_dtype_size(dtype);
+        stored = NULL;
+        status = ls_alloc(&stored, (size_t)(n_rows * ls_dataset_target_columns(dataset)), size, "targets");
+        if (status == LS_OK && dataset->has_weight)
+            status = ls_alloc(&weights, (size_t)n_rows, size, "sample weights");
+    }
+    if (status == LS_OK && dataset->generated) {
+        status = ls_generated_rows_read(dataset->generated, dtype, segments, n_segments, x, stored);
+    } else if (status == LS_OK) {
+        status = ls_dataset_sieve(&dataset->x, dtype, LS_CHECK_FINITE, segments, n_segments, x);
+        if (status == LS_OK && y) status = read_targets(dataset, dtype, segments, n_segments, stored);
+        if (status == LS_OK && weights)
+            status =
+                ls_dataset_sieve(&dataset->weight, dtype, LS_CHECK_FINITE, segments, n_segments, weights);
+    }
+    const ls_target_rows rows = {.kind = dataset->kind,
+                                 .n_outputs = dataset->n_outputs,
+                                 .targets = targets,
+                                 .stored_columns = ls_dataset_target_columns(dataset),
+                                 .class_weights = dataset->class_weights,
+                                 .dtype = dtype,
+                                 .segments = segments,
+                                 .y_name = ls_dataset_y_name(dataset),
+                                 .weight_name = dataset->weight_place.name};
+    if (status == LS_OK && y) status = ls_target_rows_check(&rows, n_rows, stored, weights);
+    if (status == LS_OK && y && !as_stored) ls_target_rows_join(&rows, n_rows, stored, weights, y);
+    if (stored != y) ls_free(stored);
+    ls_free(weights);
+    return status;
 }
 
 void ls_dataset_expect(const ls_dataset *dataset, const ls_segment *segments, int64_t n_segments)
@@ -207,6 +333,8 @@ void ls_dataset_expect(const ls_dataset *dataset, const ls_segment *segments, in
         if (ls_dataset_array_is_there(&dataset->x, segments[i].first_row)) continue;
         ls_dataset_array_expect(&dataset->x, segments[i].first_row, segments[i].n_rows);
         if (dataset->has_y) ls_dataset_array_expect(&dataset->y, segments[i].first_row, segments[i].n_rows);
+        if (dataset->has_weight)
+            ls_dataset_array_expect(&dataset->weight, segments[i].first_row, segments[i].n_rows);
     }
 }
 

@@ -4,13 +4,30 @@
 
 #include "comm/comm.h"
 #include "data/segment.h"
+#include "data/targets.h"
 #include "lockstep/dataset.h"
 
+/* Says what the targets must be: 0 and 1 (the default), one of n_outputs classes, as its number from 0 or in
+ * a column for each, or n_outputs numbers. LS_E_INPUT if the array has another number of columns. Local. */
+ls_status ls_dataset_expect_targets(ls_dataset *dataset, ls_target_kind kind, int64_t n_outputs);
+
+/* Reads targets as they are stored, n_rows x n_columns, whatever is expected of them; finite ones. Local. */
+ls_status ls_dataset_read_targets(ls_dataset *dataset, int64_t first_row, int64_t n_rows, double *values);
+
+/* What the header tells of the targets: their columns, their type; and the classes of generated rows, 0 if
+ * they must be read. Local. */
+int64_t ls_dataset_target_columns(const ls_dataset *dataset);
+bool ls_dataset_targets_are_integers(const ls_dataset *dataset);
+int64_t ls_dataset_generated_classes(const ls_dataset *dataset);
+
+/* What a row of y holds. Local. */
+ls_targets ls_dataset_targets(const ls_dataset *dataset);
+
 /* Reads the rows of all segments, in the order given, into x (sum of n_rows x n_features, row-major) and y
- * (sum of n_rows), both of type dtype; y may be NULL. Segments may come in any order; near ones are fetched
- * in one transfer of bounded size. NaN, Inf (also a value that overflows float32) and labels that are not 0
- * or 1 are LS_E_INPUT with the row (counted in the file), the column and the value. Local: ranks read what
- * they need. */
+ * (sum of n_rows x the values of ls_dataset_targets), both of type dtype; y may be NULL. Segments may come in
+ * any order; near ones are fetched in one transfer of bounded size. NaN, Inf (also a value that overflows
+ * float32), targets that are not what is expected and weights below 0 are LS_E_INPUT with the row (counted in
+ * the file), the column and the value. Local: ranks read what they need. */
 extern double ls_dataset_reading; /* seconds that this process has spent in it */
 ls_status ls_dataset_read_segments(ls_dataset *dataset, ls_dtype dtype, const ls_segment *segments,
                                    int64_t n_segments, void *x, void *y);

@@ -40,11 +40,12 @@ static ls_status digest_blocks(ls_dataset *dataset, ls_dtype dtype, char digest[
     ls_segment segments[N_BLOCKS];
     const int64_t n_segments = choose_blocks(shape[0], block_rows, segments);
     const int64_t rows = n_segments == 1 ? segments[0].n_rows : n_segments * block_rows;
-    const size_t size = ls_dtype_size(dtype);
+    const ls_targets targets = ls_dataset_targets(dataset);
+    const size_t size = ls_dtype_size(dtype), y_size = (size_t)ls_targets_row_values(&targets) * size;
     void *x = NULL, *y = NULL;
     XXH3_state_t *state = NULL;
     ls_status status = ls_alloc(&x, (size_t)(rows * shape[1]), size, "rows for the digest of the data");
-    if (status == LS_OK) status = ls_alloc(&y, (size_t)rows, size, "labels for the digest of the data");
+    if (status == LS_OK) status = ls_alloc(&y, (size_t)rows, y_size, "labels for the digest of the data");
     if (status == LS_OK && !(state = XXH3_createState()))
         status = ls_fail(LS_E_MEMORY, "digest of the data: no memory");
     if (status == LS_OK) status = ls_dataset_read_segments(dataset, dtype, segments, n_segments, x, y);
@@ -52,7 +53,7 @@ static ls_status digest_blocks(ls_dataset *dataset, ls_dtype dtype, char digest[
         XXH3_128bits_reset(state);
         XXH3_128bits_update(state, shape, sizeof shape);
         XXH3_128bits_update(state, x, (size_t)(rows * shape[1]) * size);
-        XXH3_128bits_update(state, y, (size_t)rows * size);
+        XXH3_128bits_update(state, y, (size_t)rows * y_size);
         const XXH128_hash_t hash = XXH3_128bits_digest(state);
         snprintf(digest, LS_DATASET_DIGEST_SIZE, "%016llx%016llx", (unsigned long long)hash.high64,
                  (unsigned long long)hash.low64);

@@ -96,3 +96,10 @@ ls_status ls_dataset_place_of_y(const ls_dataset_source *source, ls_dataset_plac
     LS_TRY(find_place(source, source->x, "X", NULL, &x));
     return find_place(source, source->y, "y", x.file, place);
 }
+
+ls_status ls_dataset_place_of_weights(const ls_dataset_source *source, ls_dataset_place *place)
+{
+    ls_dataset_place x;
+    LS_TRY(find_place(source, source->x, "X", NULL, &x));
+    return find_place(source, source->sample_weight, "sample_weight", x.file, place);
+}

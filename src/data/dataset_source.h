@@ -23,4 +23,7 @@ ls_status ls_dataset_place_of_x(const ls_dataset_source *source, ls_dataset_plac
  * Local. */
 ls_status ls_dataset_place_of_y(const ls_dataset_source *source, ls_dataset_place *place);
 
+/* The place of the weights, beside the features. Local. */
+ls_status ls_dataset_place_of_weights(const ls_dataset_source *source, ls_dataset_place *place);
+
 #endif

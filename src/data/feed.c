@@ -13,7 +13,7 @@ struct ls_feed {
     const ls_order *order;
     ls_dataset *dataset;
     ls_dtype dtype;
-    size_t size, row_size;
+    size_t y_size, row_size; /* bytes of a row */
     int64_t first_shard, end_shard;
     ls_rows *rows;              /* of each shard in the present batch */
     ls_windows *windows;        /* shuffled; otherwise: */
@@ -30,14 +30,14 @@ static ls_status prepare_runs(ls_feed *feed)
     const ls_order *order = feed->order;
     feed->batch_rows = ls_order_batch_segment(order, 0, feed->first_shard, feed->end_shard).n_rows;
     const int64_t bytes =
-        (feed->batch_rows > 0 ? feed->batch_rows : 1) * (int64_t)(feed->row_size + feed->size);
+        (feed->batch_rows > 0 ? feed->batch_rows : 1) * (int64_t)(feed->row_size + feed->y_size);
     feed->run_batches = bytes < RUN_BYTES ? RUN_BYTES / bytes : 1;
     if (feed->run_batches > order->n_batches) feed->run_batches = order->n_batches;
     feed->ahead = AHEAD_BYTES / bytes + 1;
     /* The last batch, although shorter, may have a row more for these shards. */
     const size_t rows = (size_t)(feed->run_batches * feed->batch_rows + 1);
     LS_TRY(ls_alloc(&feed->x, rows, feed->row_size, "rows of a batch"));
-    LS_TRY(ls_alloc(&feed->y, rows, feed->size, "labels of a batch"));
+    LS_TRY(ls_alloc(&feed->y, rows, feed->y_size, "labels of a batch"));
     return ls_alloc(&feed->segments, (size_t)feed->run_batches, sizeof *feed->segments,
                     "row numbers of a batch");
 }
@@ -51,8 +51,9 @@ ls_status ls_feed_create(const ls_order *order, ls_dataset *dataset, ls_dtype dt
     feed->order = order;
     feed->dataset = dataset;
     feed->dtype = dtype;
-    feed->size = ls_dtype_size(dtype);
-    feed->row_size = (size_t)ls_dataset_n_features(dataset) * feed->size;
+    const ls_targets targets = ls_dataset_targets(dataset);
+    feed->y_size = (size_t)ls_targets_row_values(&targets) * ls_dtype_size(dtype);
+    feed->row_size = (size_t)ls_dataset_n_features(dataset) * ls_dtype_size(dtype);
     feed->first_shard = first_shard;
     feed->end_shard = end_shard;
     ls_status status =
@@ -82,7 +83,7 @@ void ls_feed_destroy(ls_feed *feed)
 
 int64_t ls_feed_bytes(const ls_feed *feed)
 {
-    return (feed->run_batches * feed->batch_rows + 1) * (int64_t)(feed->row_size + feed->size);
+    return (feed->run_batches * feed->batch_rows + 1) * (int64_t)(feed->row_size + feed->y_size);
 }
 
 /* The rows of batches [k, end) as segments, those nearer than gap_rows as one. */
@@ -139,7 +140,8 @@ static ls_status batch_of_run(ls_feed *feed, int64_t k)
     }
     int64_t row = (k - feed->run_begin) * feed->batch_rows;
     for (int64_t i = 0; i < feed->end_shard - feed->first_shard; i++) {
-        feed->rows[i] = (ls_rows){feed->x + (size_t)row * feed->row_size, feed->y + (size_t)row * feed->size};
+        feed->rows[i] =
+            (ls_rows){feed->x + (size_t)row * feed->row_size, feed->y + (size_t)row * feed->y_size};
         row += ls_order_share(order, k, feed->first_shard + i);
     }
     return LS_OK;

@@ -11,7 +11,7 @@ enum { BLOCK_VALUES = 1 << 14, SHORT_ROWS = 128 };
 struct ls_generated_rows {
     ls_philox_classification *source;
     ls_dtype dtype;
-    int64_t n_samples, n_features;
+    int64_t n_samples, n_features, n_classes;
     /* Short segments that follow one another closely have a block made for all of them; of scattered ones, a
      * block would be many times what is wanted. */
     int64_t block_rows, block_first, block_there;
@@ -29,12 +29,10 @@ ls_status ls_generated_rows_open(const ls_generate_options *options, ls_generate
     rows->dtype = LS_FLOAT64;
     rows->n_samples = data->n_samples;
     rows->n_features = data->n_features;
+    rows->n_classes = data->n_classes;
     int64_t n_test;
     if (status == LS_OK && options->train_size != 0)
         status = ls_train_test_sizes(data->n_samples, options->train_size, &rows->n_samples, &n_test);
-    if (status == LS_OK && data->n_classes > 2)
-        status = ls_fail(LS_E_USAGE, "n_classes is %lld: the labels must be 0 or 1, so use n_classes 2",
-                         (long long)data->n_classes);
     if (status == LS_OK) {
         rows->block_rows = BLOCK_VALUES / data->n_features / SHORT_ROWS * SHORT_ROWS;
         if (rows->block_rows < SHORT_ROWS) rows->block_rows = SHORT_ROWS;
@@ -68,6 +66,11 @@ int64_t ls_generated_rows_n_samples(const ls_generated_rows *rows)
 int64_t ls_generated_rows_n_features(const ls_generated_rows *rows)
 {
     return rows->n_features;
+}
+
+int64_t ls_generated_rows_n_classes(const ls_generated_rows *rows)
+{
+    return rows->n_classes;
 }
 
 static ls_file_type label_type(ls_dtype dtype)

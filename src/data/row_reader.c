@@ -11,6 +11,7 @@ struct ls_row_reader {
     int64_t capacity;  /* rows */
     int64_t first_row; /* in the buffer */
     int64_t n_rows;
+    size_t row_size, y_size; /* bytes of a row */
     char *x, *y;
 };
 
@@ -20,15 +21,17 @@ ls_status ls_row_reader_create(ls_dataset *dataset, ls_dtype dtype, int64_t end_
     ls_row_reader *reader;
     *result = NULL;
     LS_TRY(ls_alloc(&reader, 1, sizeof *reader, "row buffer"));
-    const size_t size = ls_dtype_size(dtype), row_size = (size_t)ls_dataset_n_features(dataset) * size;
+    const ls_targets targets = ls_dataset_targets(dataset);
+    reader->row_size = (size_t)ls_dataset_n_features(dataset) * ls_dtype_size(dtype);
+    reader->y_size = (size_t)ls_targets_row_values(&targets) * ls_dtype_size(dtype);
     reader->dataset = dataset;
     reader->dtype = dtype;
     reader->end_row = end_row;
-    reader->capacity = (int64_t)(BUFFER_BYTES / row_size);
+    reader->capacity = (int64_t)(BUFFER_BYTES / reader->row_size);
     if (reader->capacity < min_rows) reader->capacity = min_rows;
-    ls_status status = ls_alloc(&reader->x, (size_t)reader->capacity, row_size, "row buffer");
+    ls_status status = ls_alloc(&reader->x, (size_t)reader->capacity, reader->row_size, "row buffer");
     if (status == LS_OK && ls_dataset_has_y(dataset))
-        status = ls_alloc(&reader->y, (size_t)reader->capacity, size, "label buffer");
+        status = ls_alloc(&reader->y, (size_t)reader->capacity, reader->y_size, "label buffer");
     if (status != LS_OK) {
         ls_row_reader_destroy(reader);
         return status;
@@ -48,7 +51,6 @@ void ls_row_reader_destroy(ls_row_reader *reader)
 ls_status ls_row_reader_get(ls_row_reader *reader, int64_t first_row, int64_t n_rows, const void **x,
                             const void **y)
 {
-    const size_t size = ls_dtype_size(reader->dtype);
     if (first_row < reader->first_row || first_row + n_rows > reader->first_row + reader->n_rows) {
         const int64_t left = reader->end_row - first_row;
         reader->n_rows = 0;
@@ -57,8 +59,8 @@ ls_status ls_row_reader_get(ls_row_reader *reader, int64_t first_row, int64_t n_
         reader->first_row = first_row;
         reader->n_rows = rows;
     }
-    const size_t at = (size_t)(first_row - reader->first_row) * size;
-    *x = reader->x + at * (size_t)ls_dataset_n_features(reader->dataset);
-    *y = reader->y ? reader->y + at : NULL;
+    const size_t at = (size_t)(first_row - reader->first_row);
+    *x = reader->x + at * reader->row_size;
+    *y = reader->y ? reader->y + at * reader->y_size : NULL;
     return LS_OK;
 }

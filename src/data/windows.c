@@ -19,7 +19,7 @@ struct ls_windows {
     const ls_order *order;
     ls_dataset *dataset;
     ls_dtype dtype;
-    size_t size, row_size;
+    size_t y_size, row_size; /* bytes of a row */
     int64_t n_shards;
     shard *shards;
     int64_t kept_rows;     /* of each shard: whole windows, or all */
@@ -44,7 +44,7 @@ static int64_t waiting_rows(const ls_windows *w, const shard *s)
 /* How many rows of each shard fit beside what is needed anyway. */
 static int64_t count_kept(const ls_windows *w, int64_t memory)
 {
-    const int64_t window = w->order->window_rows, bytes = (int64_t)(w->row_size + w->size);
+    const int64_t window = w->order->window_rows, bytes = (int64_t)(w->row_size + w->y_size);
     int64_t most = 0, needed = window;
     for (int64_t i = 0; i < w->n_shards; i++) {
         if (w->shards[i].n_rows > most) most = w->shards[i].n_rows;
@@ -95,7 +95,7 @@ static ls_status prepare(ls_windows *w, int64_t first_shard, int64_t memory)
         s->epoch = -1;
         const size_t waiting = (size_t)waiting_rows(w, s);
         LS_TRY(ls_alloc(&s->x, waiting, w->row_size, "rows of a window"));
-        LS_TRY(ls_alloc(&s->y, waiting, w->size, "labels of a window"));
+        LS_TRY(ls_alloc(&s->y, waiting, w->y_size, "labels of a window"));
     }
     LS_TRY(ls_alloc(&w->rows, (size_t)window, sizeof *w->rows, "order of a window"));
     LS_TRY(ls_alloc(&w->segments, (size_t)ls_order_segment_room(order, window), sizeof *w->segments,
@@ -105,20 +105,20 @@ static ls_status prepare(ls_windows *w, int64_t first_shard, int64_t memory)
     bool all = true;
     for (int64_t i = 0; i < w->n_shards; i++) n_kept += (size_t)at_most(w->kept_rows, w->shards[i].n_rows);
     LS_TRY(ls_alloc(&w->kept_x, n_kept, w->row_size, "rows of the training set"));
-    LS_TRY(ls_alloc(&w->kept_y, n_kept, w->size, "labels of the training set"));
+    LS_TRY(ls_alloc(&w->kept_y, n_kept, w->y_size, "labels of the training set"));
     n_kept = 0;
     for (int64_t i = 0; i < w->n_shards; i++) {
         shard *s = &w->shards[i];
         const int64_t kept = at_most(w->kept_rows, s->n_rows);
         s->kept_x = w->kept_x + n_kept * w->row_size;
-        s->kept_y = w->kept_y + n_kept * w->size;
+        s->kept_y = w->kept_y + n_kept * w->y_size;
         LS_TRY(ls_alloc(&s->is_kept, (size_t)(kept / window + 1), 1, "rows of the training set"));
         n_kept += (size_t)kept;
         all = all && kept == s->n_rows;
     }
     if (all) return keep_all(w);
     LS_TRY(ls_alloc(&w->raw_x, (size_t)window, w->row_size, "rows of a window"));
-    return ls_alloc(&w->raw_y, (size_t)window, w->size, "labels of a window");
+    return ls_alloc(&w->raw_y, (size_t)window, w->y_size, "labels of a window");
 }
 
 ls_status ls_windows_create(const ls_order *order, ls_dataset *dataset, ls_dtype dtype, int64_t first_shard,
@@ -130,8 +130,9 @@ ls_status ls_windows_create(const ls_order *order, ls_dataset *dataset, ls_dtype
     w->order = order;
     w->dataset = dataset;
     w->dtype = dtype;
-    w->size = ls_dtype_size(dtype);
-    w->row_size = (size_t)ls_dataset_n_features(dataset) * w->size;
+    const ls_targets targets = ls_dataset_targets(dataset);
+    w->y_size = (size_t)ls_targets_row_values(&targets) * ls_dtype_size(dtype);
+    w->row_size = (size_t)ls_dataset_n_features(dataset) * ls_dtype_size(dtype);
     w->n_shards = end_shard - first_shard;
     const ls_status status = prepare(w, first_shard, memory);
     if (status != LS_OK) {
@@ -208,7 +209,7 @@ static ls_status append_window(ls_windows *w, shard *s)
     char *x = w->raw_x, *y = w->raw_y;
     if (is_within_kept(w, &window)) {
         x = s->kept_x + first * w->row_size;
-        y = s->kept_y + first * w->size;
+        y = s->kept_y + first * w->y_size;
     }
     if (!is_kept(w, s, &window)) {
         LS_TRY(read_rows(w, s, window.first_row, window.n_rows, w->segments, x, y));
@@ -217,7 +218,7 @@ static ls_status append_window(ls_windows *w, shard *s)
     if (w->raw_x) expect_next(w, s);
     ls_order_window_rows(w->order, &window, w->rows);
     gather(x, w->rows, window.n_rows, w->row_size, s->x + (size_t)s->end * w->row_size);
-    gather(y, w->rows, window.n_rows, w->size, s->y + (size_t)s->end * w->size);
+    gather(y, w->rows, window.n_rows, w->y_size, s->y + (size_t)s->end * w->y_size);
     s->end += window.n_rows;
     s->next_window++;
     return LS_OK;
@@ -229,7 +230,7 @@ static void move_up(const ls_windows *w, shard *s)
     const size_t begin = (size_t)s->begin, left = (size_t)(s->end - s->begin);
     if (begin == 0) return;
     memmove(s->x, s->x + begin * w->row_size, left * w->row_size);
-    memmove(s->y, s->y + begin * w->size, left * w->size);
+    memmove(s->y, s->y + begin * w->y_size, left * w->y_size);
     s->begin = 0;
     s->end = (int64_t)left;
 }
@@ -262,7 +263,7 @@ ls_status ls_windows_batch(ls_windows *w, int64_t epoch, int64_t k, ls_rows *row
         const int64_t position = k * s->share;
         const bool waits = epoch == s->epoch && position == s->position && s->end - s->begin >= n;
         if (!waits && n > 0) LS_TRY(fill(w, s, epoch, position, n));
-        rows[i] = (ls_rows){s->x + (size_t)s->begin * w->row_size, s->y + (size_t)s->begin * w->size};
+        rows[i] = (ls_rows){s->x + (size_t)s->begin * w->row_size, s->y + (size_t)s->begin * w->y_size};
         s->begin += n;
         s->position = position + n;
     }

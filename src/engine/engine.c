@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include "base/memory.h"
+#include "data/dataset.h"
 
 const ls_engine_kind *ls_engine_choose(ls_engine_choice choice, const ls_model *model)
 {
@@ -20,18 +21,77 @@ const ls_engine_kind *ls_engine_choose(ls_engine_choice choice, const ls_model *
     return &ls_engine_simd;
 }
 
-ls_status ls_engine_create(const ls_engine_kind *kind, const ls_model *model, int64_t batch_size,
-                           int64_t n_shards, int n_extra, ls_engine **result)
+ls_targets ls_engine_targets(const ls_model *model)
+{
+    return (ls_targets){.n_columns = ls_loss_is_regression(model->loss) ? ls_model_n_outputs(model) : 1};
+}
+
+bool ls_engine_is_plain(const ls_model *model, const ls_targets *targets)
+{
+    return model->loss == LS_BINARY_CROSSENTROPY && model->label_smoothing == 0 && !targets->weighted;
+}
+
+void ls_step_layout(const ls_model *model, const ls_targets *targets, int64_t n_reals, int n_extra,
+                    ls_message_layout *layout)
+{
+    ls_message_layout_init(layout, model->dtype, n_reals,
+                           ls_engine_is_plain(model, targets) ? LS_STEP_PLAIN_DOUBLES : LS_STEP_DOUBLES,
+                           LS_STEP_INTS + n_extra);
+}
+
+void ls_step_put_metrics(const ls_engine *engine, const ls_message_layout *layout, void *message,
+                         const ls_metrics *metrics)
+{
+    int64_t *ints = ls_message_ints(layout, message);
+    double *doubles = ls_message_doubles(layout, message);
+    doubles[LS_STEP_LOSS] = metrics->loss_sum;
+    if (!engine->is_plain) {
+        doubles[LS_STEP_CROSS_ENTROPY] = metrics->cross_entropy_sum;
+        doubles[LS_STEP_ABSOLUTE_ERROR] = metrics->absolute_error_sum;
+        doubles[LS_STEP_SQUARED_ERROR] = metrics->squared_error_sum;
+    }
+    ints[LS_STEP_SAMPLES] = metrics->n_samples;
+    ints[LS_STEP_CORRECT] = metrics->n_correct;
+    ints[LS_STEP_FP] = metrics->fp;
+    ints[LS_STEP_FN] = metrics->fn;
+    ints[LS_STEP_TP] = metrics->tp;
+}
+
+ls_metrics ls_step_metrics(const ls_engine *engine, const ls_message_layout *layout, void *message)
+{
+    const int64_t *ints = ls_message_ints(layout, message);
+    const double *doubles = ls_message_doubles(layout, message);
+    ls_metrics metrics = {.n_samples = ints[LS_STEP_SAMPLES],
+                          .loss_sum = doubles[LS_STEP_LOSS],
+                          .fp = ints[LS_STEP_FP],
+                          .fn = ints[LS_STEP_FN],
+                          .tp = ints[LS_STEP_TP],
+                          .n_correct = ints[LS_STEP_CORRECT],
+                          .cross_entropy_sum =
+                              doubles[engine->is_plain ? LS_STEP_LOSS : LS_STEP_CROSS_ENTROPY]};
+    if (engine->model->loss == LS_BINARY_CROSSENTROPY)
+        metrics.tn = metrics.n_samples - metrics.fp - metrics.fn - metrics.tp;
+    if (!engine->is_plain) {
+        metrics.absolute_error_sum = doubles[LS_STEP_ABSOLUTE_ERROR];
+        metrics.squared_error_sum = doubles[LS_STEP_SQUARED_ERROR];
+    }
+    return metrics;
+}
+
+ls_status ls_engine_create(const ls_engine_kind *kind, const ls_model *model, const ls_engine_plan *plan,
+                           ls_engine **result)
 {
     ls_engine *engine;
     *result = NULL;
     LS_TRY(ls_alloc(&engine, 1, sizeof *engine, "engine"));
     engine->kind = kind;
     engine->model = model;
-    engine->batch_size = batch_size;
-    engine->n_shards = n_shards;
-    ls_message_layout_init(&engine->layout, model->dtype, model->n_parameters, LS_STEP_DOUBLES,
-                           LS_STEP_INTS + n_extra);
+    engine->targets = plan->targets.n_columns > 0 ? plan->targets : ls_engine_targets(model);
+    engine->is_plain = ls_engine_is_plain(model, &engine->targets);
+    engine->batch_size = plan->batch_size;
+    engine->n_shards = plan->n_shards;
+    engine->dropout_seed = plan->seed;
+    ls_step_layout(model, &engine->targets, model->n_parameters, plan->n_extra, &engine->layout);
     const ls_status status = kind->create(engine);
     if (status != LS_OK) {
         ls_engine_destroy(engine);
@@ -48,10 +108,16 @@ void ls_engine_destroy(ls_engine *engine)
     ls_free(engine);
 }
 
-ls_status ls_engine_check_features(const ls_model *model, const ls_dataset *dataset)
+ls_status ls_engine_check_features(const ls_model *model, ls_dataset *dataset)
 {
-    if (ls_dataset_n_features(dataset) == model->n_features) return LS_OK;
-    return ls_fail(
-        LS_E_INPUT, "%s: has %lld features, but the model takes %lld: use the data or the model that fit",
-        ls_dataset_x_name(dataset), (long long)ls_dataset_n_features(dataset), (long long)model->n_features);
+    if (ls_dataset_n_features(dataset) != model->n_features)
+        return ls_fail(LS_E_INPUT,
+                       "%s: has %lld features, but the model takes %lld: use the data or the model that fit",
+                       ls_dataset_x_name(dataset), (long long)ls_dataset_n_features(dataset),
+                       (long long)model->n_features);
+    if (!ls_dataset_has_y(dataset)) return LS_OK;
+    const ls_target_kind kind = model->loss == LS_BINARY_CROSSENTROPY ? LS_TARGET_LABELS
+                                : ls_loss_is_categorical(model->loss) ? LS_TARGET_CLASSES
+                                                                      : LS_TARGET_NUMBERS;
+    return ls_dataset_expect_targets(dataset, kind, ls_model_n_outputs(model));
 }

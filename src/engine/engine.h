@@ -3,24 +3,33 @@
  * An engine is bound to one model and dtype. Every result is a function of the parameters and the rows alone,
  * never of the number of ranks: within a shard the sums run in an order that the engine fixes, across shards
  * they follow the pairwise-adjacent tree of comm/tree.h. Arrays x (rows x n_features, row-major) and y (rows)
- * are of the model's dtype and borrowed. All functions are local. */
+ * are of the model's dtype and borrowed; a row of y holds what ls_targets says. All functions are local. */
 #ifndef LS_ENGINE_ENGINE_H
 #define LS_ENGINE_ENGINE_H
 
 #include "comm/tree.h"
 #include "data/segment.h"
+#include "data/targets.h"
 #include "lockstep/dataset.h"
 #include "lockstep/evaluate.h"
 #include "lockstep/model.h"
 #include "lockstep/train.h"
 
 /* Sections of a step's message. Reals: the gradient sum of each parameter, in the order of the model.
- * Integers: counts by the engine, then what a rank (not a shard) adds: whether a signal came, whether a
- * checkpoint is due by the clock, and, if the run compares weights, n_extra more. */
-enum { LS_STEP_LOSS, LS_STEP_DOUBLES };
+ * Doubles: the loss, and unless the engine is plain the sums that follow it. Integers: counts by the engine,
+ * then what a rank (not a shard) adds: whether a signal came, whether a checkpoint is due by the clock, and,
+ * if the run compares weights, n_extra more. */
+enum {
+    LS_STEP_LOSS,
+    LS_STEP_PLAIN_DOUBLES,
+    LS_STEP_CROSS_ENTROPY = LS_STEP_PLAIN_DOUBLES,
+    LS_STEP_ABSOLUTE_ERROR,
+    LS_STEP_SQUARED_ERROR,
+    LS_STEP_DOUBLES
+};
 enum {
     LS_STEP_SAMPLES,
-    LS_STEP_TN,
+    LS_STEP_CORRECT, /* several classes; of two there are: */
     LS_STEP_FP,
     LS_STEP_FN,
     LS_STEP_TP,
@@ -47,48 +56,46 @@ typedef struct ls_engine_kind {
     /* Writes (not adds) the sums over the packed shards to message. */
     void (*gradient)(ls_engine *engine, const void *packed, const int64_t *shard_rows, int64_t n_shards,
                      void *message);
-    /* Adds the measures of the rows to *metrics, in the order of the rows. */
-    void (*measure)(ls_engine *engine, const void *x, const void *y, int64_t n_rows, ls_metrics *metrics);
-    /* Writes the n_rows probabilities of class 1 to p, in the model's dtype. */
-    void (*predict)(ls_engine *engine, const void *x, int64_t n_rows, void *p);
+    /* Adds the measures of the rows to *metrics, in the order of the rows, and writes n_rows x n_outputs
+     * outputs (probabilities of classes, of class 1 if there are two; numbers), in the model's dtype. metrics
+     * (and with it y) or outputs may be NULL. Nothing is dropped. */
+    void (*measure)(ls_engine *engine, const void *x, const void *y, int64_t n_rows, ls_metrics *metrics,
+                    void *outputs);
 } ls_engine_kind;
 
 struct ls_engine {
     const ls_engine_kind *kind;
     const ls_model *model; /* borrowed; its parameters are read anew at every call */
     ls_message_layout layout;
+    ls_targets targets; /* beside the features of a row */
+    bool is_plain;      /* binary cross-entropy of labels as they are, without weights */
     int64_t batch_size; /* of all shards together, as far as it decides an order of additions */
     int64_t n_shards;
-    void *state; /* the implementation's own */
+    uint64_t dropout_seed; /* which outputs are dropped is a function of it, of the unit and of the sample's
+                              number */
+    int64_t first_sample;  /* number of the next gradient's first row since training began; the caller sets it
+                              once  for gradients of rows that follow one another */
+    void *state;           /* the implementation's own */
 };
 
 extern const ls_engine_kind ls_engine_reference; /* plain scalar C: the oracle for the others */
 extern const ls_engine_kind ls_engine_simd;      /* vectors across samples */
 extern const ls_engine_kind ls_engine_blas;      /* products of matrices by CBLAS */
 
-/* The measures in a message, those of LS_STEP_LOSS and LS_STEP_SAMPLES to LS_STEP_TP. Local. */
-static inline void ls_step_put_metrics(const ls_message_layout *layout, void *message,
-                                       const ls_metrics *metrics)
-{
-    int64_t *ints = ls_message_ints(layout, message);
-    ls_message_doubles(layout, message)[LS_STEP_LOSS] = metrics->loss_sum;
-    ints[LS_STEP_SAMPLES] = metrics->n_samples;
-    ints[LS_STEP_TN] = metrics->tn;
-    ints[LS_STEP_FP] = metrics->fp;
-    ints[LS_STEP_FN] = metrics->fn;
-    ints[LS_STEP_TP] = metrics->tp;
-}
+/* What a model learns from where samples have no weights and classes are numbers. Local. */
+ls_targets ls_engine_targets(const ls_model *model);
 
-static inline ls_metrics ls_step_metrics(const ls_message_layout *layout, void *message)
-{
-    const int64_t *ints = ls_message_ints(layout, message);
-    return (ls_metrics){.n_samples = ints[LS_STEP_SAMPLES],
-                        .loss_sum = ls_message_doubles(layout, message)[LS_STEP_LOSS],
-                        .tn = ints[LS_STEP_TN],
-                        .fp = ints[LS_STEP_FP],
-                        .fn = ints[LS_STEP_FN],
-                        .tp = ints[LS_STEP_TP]};
-}
+/* Whether an engine for these is plain. Local. */
+bool ls_engine_is_plain(const ls_model *model, const ls_targets *targets);
+
+/* The layout of a step's message, or with n_reals 0 of the measures alone. Local. */
+void ls_step_layout(const ls_model *model, const ls_targets *targets, int64_t n_reals, int n_extra,
+                    ls_message_layout *layout);
+
+/* The measures in a message. Local. */
+void ls_step_put_metrics(const ls_engine *engine, const ls_message_layout *layout, void *message,
+                         const ls_metrics *metrics);
+ls_metrics ls_step_metrics(const ls_engine *engine, const ls_message_layout *layout, void *message);
 
 /* Levels of the tree over n_shards shards, a power of two: as many sums wait for their neighbour at most.
  * Local. */
@@ -105,16 +112,24 @@ const ls_engine_kind *ls_engine_choose(ls_engine_choice choice, const ls_model *
 /* What an engine that only measures and predicts names as its batch: as many rows as fill any vector. */
 enum { LS_MEASURED_BATCH = 64 };
 
-/* Makes an engine for calls of at most n_shards shards, into which batches of batch_size rows are cut, with
- * messages that have n_extra integers more than LS_STEP_INTS, which it sets to zero. The caller destroys
- * *engine. LS_E_MEMORY. */
-ls_status ls_engine_create(const ls_engine_kind *kind, const ls_model *model, int64_t batch_size,
-                           int64_t n_shards, int n_extra, ls_engine **engine);
+/* What an engine is made for. */
+typedef struct ls_engine_plan {
+    ls_targets targets; /* n_columns 0: a class, or as many numbers as outputs, without weights */
+    int64_t batch_size; /* rows, */
+    int64_t n_shards;   /* which are cut into so many shards: at most these in a call */
+    int n_extra;        /* integers of a message more than LS_STEP_INTS; it sets them to zero */
+    uint64_t seed;      /* of what is dropped */
+} ls_engine_plan;
+
+/* Makes an engine. The caller destroys *engine. LS_E_MEMORY. */
+ls_status ls_engine_create(const ls_engine_kind *kind, const ls_model *model, const ls_engine_plan *plan,
+                           ls_engine **engine);
 
 /* Frees it; NULL is allowed. */
 void ls_engine_destroy(ls_engine *engine);
 
-/* LS_E_INPUT, naming both numbers, unless the rows of dataset fit the model. */
-ls_status ls_engine_check_features(const ls_model *model, const ls_dataset *dataset);
+/* Has dataset read its rows for the model. LS_E_INPUT, naming both numbers, unless its features (and its
+ * targets, if it has any) fit it. */
+ls_status ls_engine_check_features(const ls_model *model, ls_dataset *dataset);
 
 #endif

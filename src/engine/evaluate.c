@@ -35,7 +35,7 @@ static ls_status measure_leaf(const own_rows *own, int64_t row, int64_t end, ls_
         rows = end - row < PIECE_ROWS ? end - row : PIECE_ROWS;
         LS_TRY(ls_row_reader_get(own->reader, row, rows, &x, &y));
         ls_place_at(LS_AT_COMPUTE, -1);
-        engine->kind->measure(engine, x, y, rows, metrics);
+        engine->kind->measure(engine, x, y, rows, metrics, NULL);
         ls_progress_report(own->progress, row + rows - own->begin, own->end - own->begin);
     }
     return LS_OK;
@@ -75,7 +75,7 @@ static ls_status measure_own_rows(ls_engine *engine, ls_dataset *dataset, const 
         ls_metrics metrics = {0};
         status = measure_subtree(&own, ls_tree_subtree(tree, i), &metrics);
         void *message = ls_tree_message(tree, i);
-        ls_step_put_metrics(layout, message, &metrics);
+        ls_step_put_metrics(engine, layout, message, &metrics);
     }
     ls_row_reader_destroy(own.reader);
     return status;
@@ -93,16 +93,18 @@ ls_status ls_evaluate(ls_session *session, const ls_model *model, ls_dataset *da
     LS_TRY(ls_engine_check_features(model, dataset));
     if (!ls_dataset_has_y(dataset))
         return ls_fail(LS_E_INPUT, "%s: has no labels to measure against", ls_dataset_x_name(dataset));
-    ls_message_layout_init(&layout, model->dtype, 0, LS_STEP_DOUBLES, LS_STEP_INTS);
-    ls_status status = ls_session_agree(session, ls_engine_create(ls_engine_choose(LS_ENGINE_AUTO, model),
-                                                                  model, LS_MEASURED_BATCH, 1, 0, &engine));
+    const ls_engine_plan plan = {
+        .targets = ls_dataset_targets(dataset), .batch_size = LS_MEASURED_BATCH, .n_shards = 1};
+    ls_status status = ls_session_agree(
+        session, ls_engine_create(ls_engine_choose(LS_ENGINE_AUTO, model), model, &plan, &engine));
+    ls_step_layout(model, &plan.targets, 0, 0, &layout);
     if (status == LS_OK) status = ls_tree_create(session, &layout, choose_leaves(n_samples), false, &tree);
     if (status == LS_OK)
         status = ls_session_agree(session, measure_own_rows(engine, dataset, &part, tree, &layout));
     void *sum = NULL;
     if (status == LS_OK) status = ls_tree_reduce(tree, &sum);
     if (status == LS_OK) {
-        *metrics = ls_step_metrics(&layout, sum);
+        *metrics = ls_step_metrics(engine, &layout, sum);
         /* Keras' loss of a model has its penalties. */
         if (ls_penalty_exists(model)) metrics->loss_sum += ls_penalty_value(model) * (double)n_samples;
         ls_progress_end(&part);

@@ -9,20 +9,40 @@
 
 enum { PIECE_ROWS = 4096, PATH_SIZE = 1024 };
 
+/* The class of one row of outputs. As the notebook's predict_class, not as Keras' metrics: 0.5 is class 1
+ * here. Of several classes the first of the most probable ones. */
+static uint8_t class_of(const ls_model *model, const void *outputs, int64_t row)
+{
+    const int64_t n = ls_model_n_outputs(model);
+    const float *narrow = (const float *)outputs + row * n;
+    const double *wide = (const double *)outputs + row * n;
+    const bool single = model->dtype == LS_FLOAT32;
+    if (n == 1) return single ? *narrow >= 0.5f : *wide >= 0.5;
+    int64_t best = 0;
+    for (int64_t i = 1; i < n; i++)
+        if (single ? narrow[i] > narrow[best] : wide[i] > wide[best]) best = i;
+    return (uint8_t)best;
+}
+
+/* The arrays of a set in the output. */
+typedef struct arrays {
+    int y_pred, class; /* class is -1 where there are none */
+} arrays;
+
 /* Predicts this rank's rows of one set and writes them in place. */
 static ls_status predict_own_rows(ls_session *session, ls_engine *engine, ls_dataset *dataset,
-                                  ls_dataset_writer *writer, int y_pred, int class_array,
-                                  const ls_progress_part *progress)
+                                  ls_dataset_writer *writer, arrays to, const ls_progress_part *progress)
 {
+    const ls_model *model = engine->model;
     const int64_t n_samples = ls_dataset_n_samples(dataset);
     const int64_t end = ls_split(n_samples, session->size, session->rank + 1);
-    const bool single = engine->model->dtype == LS_FLOAT32;
-    void *p = NULL;
+    void *outputs = NULL;
     uint8_t *classes = NULL;
     ls_row_reader *reader = NULL;
-    ls_status status = ls_row_reader_create(dataset, engine->model->dtype, end, PIECE_ROWS, &reader);
+    ls_status status = ls_row_reader_create(dataset, model->dtype, end, PIECE_ROWS, &reader);
     if (status == LS_OK)
-        status = ls_alloc(&p, PIECE_ROWS, ls_dtype_size(engine->model->dtype), "predictions");
+        status = ls_alloc(&outputs, (size_t)(PIECE_ROWS * ls_model_n_outputs(model)),
+                          ls_dtype_size(model->dtype), "predictions");
     if (status == LS_OK) status = ls_alloc(&classes, PIECE_ROWS, 1, "predicted classes");
     const int64_t begin = ls_split(n_samples, session->size, session->rank);
     for (int64_t row = begin, rows; row < end && status == LS_OK; row += rows) {
@@ -31,33 +51,35 @@ static ls_status predict_own_rows(ls_session *session, ls_engine *engine, ls_dat
         status = ls_row_reader_get(reader, row, rows, &x, &y);
         if (status != LS_OK) break;
         ls_place_at(LS_AT_COMPUTE, -1);
-        engine->kind->predict(engine, x, rows, p);
-        /* As the notebook's predict_class, not as Keras' metrics: 0.5 is class 1 here. */
-        for (int64_t i = 0; i < rows; i++)
-            classes[i] = single ? ((const float *)p)[i] >= 0.5f : ((const double *)p)[i] >= 0.5;
-        status = ls_dataset_writer_write_rows(writer, y_pred, row, rows, p);
-        if (status == LS_OK) status = ls_dataset_writer_write_rows(writer, class_array, row, rows, classes);
+        engine->kind->measure(engine, x, NULL, rows, NULL, outputs);
+        status = ls_dataset_writer_write_rows(writer, to.y_pred, row, rows, outputs);
+        for (int64_t i = 0; i < rows && to.class >= 0; i++) classes[i] = class_of(model, outputs, i);
+        if (status == LS_OK && to.class >= 0)
+            status = ls_dataset_writer_write_rows(writer, to.class, row, rows, classes);
         if (status == LS_OK) ls_progress_report(progress, row + rows - begin, end - begin);
     }
     ls_row_reader_destroy(reader);
-    ls_free(p);
+    ls_free(outputs);
     ls_free(classes);
     return status;
 }
 
-/* Declares the arrays of all sets; y_pred and class_array get their numbers. */
-static ls_status declare(ls_dataset_writer *writer, ls_dtype dtype, ls_dataset *const *sets,
-                         const char *const *names, int n_sets, int *y_pred, int *class_array)
+/* Declares the arrays of all sets; `to` gets their numbers. */
+static ls_status declare(ls_dataset_writer *writer, const ls_model *model, ls_dataset *const *sets,
+                         const char *const *names, int n_sets, arrays *to)
 {
+    const ls_file_type type = model->dtype == LS_FLOAT32 ? LS_FILE_FLOAT32 : LS_FILE_FLOAT64;
     for (int i = 0; i < n_sets; i++) {
         char path[PATH_SIZE];
         const char *slash = names[i][0] ? "/" : "";
         const int64_t n_samples = ls_dataset_n_samples(sets[i]);
+        to[i].class = -1;
         snprintf(path, sizeof path, "%s%s/y_pred", slash, names[i]);
-        LS_TRY(ls_dataset_writer_add_array(
-            writer, path, dtype == LS_FLOAT32 ? LS_FILE_FLOAT32 : LS_FILE_FLOAT64, n_samples, 1, &y_pred[i]));
+        LS_TRY(ls_dataset_writer_add_array(writer, path, type, n_samples, ls_model_n_outputs(model),
+                                           &to[i].y_pred));
+        if (ls_loss_is_regression(model->loss)) continue;
         snprintf(path, sizeof path, "%s%s/class", slash, names[i]);
-        LS_TRY(ls_dataset_writer_add_array(writer, path, LS_FILE_UINT8, n_samples, 0, &class_array[i]));
+        LS_TRY(ls_dataset_writer_add_array(writer, path, LS_FILE_UINT8, n_samples, 0, &to[i].class));
     }
     return ls_dataset_writer_set_text(writer, "/", "lockstep_version", LOCKSTEP_VERSION);
 }
@@ -66,7 +88,7 @@ ls_status ls_predict(ls_session *session, const ls_model *model, ls_dataset *con
                      const char *const *names, int n_sets, const ls_progress *progress, const char *output)
 {
     enum { MAX_SETS = 8 };
-    int y_pred[MAX_SETS], class_array[MAX_SETS];
+    arrays to[MAX_SETS];
     if (n_sets < 1 || n_sets > MAX_SETS)
         return ls_fail(LS_E_USAGE, "n_sets is %d: predict takes 1 to %d sets", n_sets, MAX_SETS);
     ls_progress_part part = {.session = session, .progress = progress};
@@ -77,18 +99,19 @@ ls_status ls_predict(ls_session *session, const ls_model *model, ls_dataset *con
 
     ls_engine *engine;
     ls_dataset_writer *writer;
-    ls_status status = ls_session_agree(session, ls_engine_create(ls_engine_choose(LS_ENGINE_AUTO, model),
-                                                                  model, LS_MEASURED_BATCH, 1, 0, &engine));
+    const ls_engine_plan plan = {.batch_size = LS_MEASURED_BATCH, .n_shards = 1};
+    ls_status status = ls_session_agree(
+        session, ls_engine_create(ls_engine_choose(LS_ENGINE_AUTO, model), model, &plan, &engine));
     if (status == LS_OK) status = ls_dataset_writer_create(session, output, &writer);
     if (status == LS_OK) {
-        status = declare(writer, model->dtype, sets, names, n_sets, y_pred, class_array);
+        status = declare(writer, model, sets, names, n_sets, to);
         if (status == LS_OK) status = ls_dataset_writer_begin(writer);
         if (status != LS_OK) {
             ls_dataset_writer_abandon(writer);
         } else {
             for (int i = 0; i < n_sets && status == LS_OK; i++, part.n_before += part.n_part) {
                 part.n_part = ls_dataset_n_samples(sets[i]);
-                status = predict_own_rows(session, engine, sets[i], writer, y_pred[i], class_array[i], &part);
+                status = predict_own_rows(session, engine, sets[i], writer, to[i], &part);
             }
             status = ls_dataset_writer_commit(writer, status);
             if (status == LS_OK) ls_progress_end(&part);

@@ -4,13 +4,18 @@
 
 #include "base/memory.h"
 #include "engine/arithmetic.h"
+#include "engine/dropout.h"
 #include "engine/engine.h"
 #include "engine/packed_rows.h"
 
 typedef struct reference_state {
-    void *activations; /* outputs of every layer for one sample, layer after layer */
-    void *deltas;      /* derivative of the loss by the layer's input sums, widest layer, twice */
-    char *partial;     /* sums of shards that wait for their neighbour: one message per level of the tree */
+    void *outputs;       /* of every layer for one sample, layer after layer, */
+    void *slopes;        /* and the activations' derivatives */
+    int64_t last_output; /* where the last layer's outputs begin */
+    void *deltas;        /* derivative of the loss by the layer's sums, widest layer, twice */
+    void *factors;       /* of a layer's outputs: 0 for those that are dropped */
+    ls_dropout *dropout;
+    char *partial; /* sums of shards that wait for their neighbour: one message per level of the tree */
     int64_t widest;
 } reference_state;
 
@@ -18,8 +23,11 @@ static void reference_destroy(ls_engine *engine)
 {
     reference_state *state = engine->state;
     if (!state) return;
-    ls_free(state->activations);
+    ls_free(state->outputs);
+    ls_free(state->slopes);
     ls_free(state->deltas);
+    ls_free(state->factors);
+    ls_dropout_destroy(state->dropout);
     ls_free(state->partial);
     ls_free(state);
 }
@@ -35,7 +43,11 @@ static ls_status reference_create(ls_engine *engine)
         units += model->layers[i].units;
         if (model->layers[i].units > state->widest) state->widest = model->layers[i].units;
     }
-    LS_TRY(ls_alloc(&state->activations, (size_t)units, size, "layer outputs"));
+    state->last_output = units - ls_model_n_outputs(model);
+    LS_TRY(ls_alloc(&state->outputs, (size_t)units, size, "layer outputs"));
+    LS_TRY(ls_alloc(&state->slopes, (size_t)units, size, "layer outputs"));
+    LS_TRY(ls_alloc(&state->factors, (size_t)state->widest, size, "dropout"));
+    LS_TRY(ls_dropout_create(model, engine->dropout_seed, &state->dropout));
     LS_TRY(ls_alloc(&state->deltas, 2 * (size_t)state->widest, size, "layer gradients"));
     return ls_alloc(&state->partial, (size_t)ls_tree_levels(engine->n_shards), engine->layout.size,
                     "gradient sums");
@@ -45,25 +57,37 @@ static ls_status reference_create(ls_engine *engine)
 #define NAME(x) x##_float32
 #define TANH    tanhf
 #define EXP     expf
+#define EXPM1   expm1f
+#define LOG     logf
 #define LOG1P   log1pf
+#define ERF     erff
 #include "engine/reference_template.h"
 #undef REAL
 #undef NAME
 #undef TANH
 #undef EXP
+#undef EXPM1
+#undef LOG
 #undef LOG1P
+#undef ERF
 
 #define REAL    double
 #define NAME(x) x##_float64
 #define TANH    tanh
 #define EXP     exp
+#define EXPM1   expm1
+#define LOG     log
 #define LOG1P   log1p
+#define ERF     erf
 #include "engine/reference_template.h"
 #undef REAL
 #undef NAME
 #undef TANH
 #undef EXP
+#undef EXPM1
+#undef LOG
 #undef LOG1P
+#undef ERF
 
 static void reference_gradient(ls_engine *engine, const void *packed, const int64_t *shard_rows,
                                int64_t n_shards, void *message)
@@ -75,21 +99,12 @@ static void reference_gradient(ls_engine *engine, const void *packed, const int6
 }
 
 static void reference_measure(ls_engine *engine, const void *x, const void *y, int64_t n_rows,
-                              ls_metrics *metrics)
+                              ls_metrics *metrics, void *outputs)
 {
     if (engine->model->dtype == LS_FLOAT32) {
-        measure_float32(engine, x, y, n_rows, metrics);
+        measure_float32(engine, x, y, n_rows, metrics, outputs);
     } else {
-        measure_float64(engine, x, y, n_rows, metrics);
-    }
-}
-
-static void reference_predict(ls_engine *engine, const void *x, int64_t n_rows, void *p)
-{
-    if (engine->model->dtype == LS_FLOAT32) {
-        predict_float32(engine, x, n_rows, p);
-    } else {
-        predict_float64(engine, x, n_rows, p);
+        measure_float64(engine, x, y, n_rows, metrics, outputs);
     }
 }
 
@@ -102,5 +117,4 @@ const ls_engine_kind ls_engine_reference = {
     .pack = ls_pack_rows,
     .gradient = reference_gradient,
     .measure = reference_measure,
-    .predict = reference_predict,
 };

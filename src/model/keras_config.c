@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/json_text.h"
 #include "base/memory.h"
@@ -74,9 +75,14 @@ static ls_status parse_activation(const char *file, const char *layer, const jso
     }
     const char *name = function_name(value);
     if (name && ls_activation_parse(name, activation) == LS_OK) return LS_OK;
-    return ls_fail(LS_E_INPUT,
-                   "%s: layer %s: activation %s is not supported: linear, tanh, relu and sigmoid are", file,
-                   layer, name ? name : describe(value));
+    char known[160] = "";
+    for (int i = LS_LINEAR; i <= LS_SOFTMAX; i++) {
+        const size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "",
+                 ls_activation_name((ls_activation)i));
+    }
+    return ls_fail(LS_E_INPUT, "%s: layer %s: activation %s is not supported: these are: %s", file, layer,
+                   name ? name : describe(value), known);
 }
 
 /* "float32", or {"class_name": "DTypePolicy", "config": {"name": "float32"}}. */
@@ -201,6 +207,27 @@ static ls_status parse_dense(const char *file, const json_t *config, ls_keras_mo
     return keras->n_layers == 1 ? parse_input_shapes(file, shown, config, &keras->n_features) : LS_OK;
 }
 
+/* Drops outputs of the layer before it. */
+static ls_status parse_dropout(const char *file, const char *name, const json_t *config,
+                               ls_keras_model *keras)
+{
+    const json_t *rate = json_object_get(config, "rate");
+    const double value = json_number_value(rate);
+    if (!json_is_number(rate) || !(value >= 0 && value < 1))
+        return ls_fail(LS_E_INPUT, "%s: layer %s: rate is %g: a dropout rate is at least 0 and below 1", file,
+                       name, value);
+    if (keras->n_layers == 0)
+        return ls_fail(LS_E_INPUT,
+                       "%s: layer %s: Dropout of the inputs is not supported: it is after Dense layers", file,
+                       name);
+    ls_layer_plan *dropped = &keras->plan[keras->n_layers - 1];
+    if (dropped->dropout > 0)
+        return ls_fail(LS_E_INPUT, "%s: layer %s: a second Dropout after the same layer is not supported",
+                       file, name);
+    dropped->dropout = value;
+    return LS_OK;
+}
+
 static ls_status parse_layer(const char *file, const json_t *layer, bool first, ls_keras_model *keras)
 {
     const char *class_name = json_string_value(json_object_get(layer, "class_name"));
@@ -213,10 +240,11 @@ static ls_status parse_layer(const char *file, const json_t *layer, bool first, 
     if (registered && strncmp(registered, "Custom>", 7) == 0) class_name = registered;
     if (strcmp(class_name, "InputLayer") == 0 && first)
         return parse_input_shapes(file, name, config, &keras->n_features);
+    if (strcmp(class_name, "Dropout") == 0) return parse_dropout(file, name, config, keras);
     if (strcmp(class_name, "Dense") != 0)
-        return ls_fail(LS_E_INPUT, "%s: layer %s has the class %s: only Dense layers%s are supported", file,
-                       name, class_name,
-                       strcmp(class_name, "Activation") == 0 ? " (with activation=... inside)" : "");
+        return ls_fail(
+            LS_E_INPUT, "%s: layer %s has the class %s: only Dense and Dropout layers%s are supported", file,
+            name, class_name, strcmp(class_name, "Activation") == 0 ? " (with activation=... inside)" : "");
     LS_TRY(parse_dense(file, config, keras));
     /* Keras 3 also notes the shape that the layer was built for. */
     if (keras->n_layers == 1)
@@ -272,12 +300,12 @@ static ls_status parse_sequential(const char *file, const json_t *root, ls_keras
         return ls_fail(LS_E_INPUT, "%s: " CONFIG ": the model has no Dense layer", file);
 
     const ls_layer_plan *output = &keras->plan[keras->n_layers - 1];
-    if (output->units != 1 || output->activation != LS_SIGMOID)
-        return ls_fail(
-            LS_E_INPUT,
-            "%s: the output layer has %" PRId64 " %s unit%s: binary classifiers with one sigmoid unit are "
-            "supported",
-            file, output->units, ls_activation_name(output->activation), output->units == 1 ? "" : "s");
+    if (output->dropout > 0)
+        return ls_fail(LS_E_INPUT, "%s: " CONFIG ": Dropout after the output layer is not supported", file);
+    for (int64_t i = 0; i < keras->n_layers - 1; i++)
+        if (keras->plan[i].activation == LS_SOFTMAX)
+            return ls_fail(LS_E_INPUT, "%s: Dense layer %" PRId64 " is softmax: only the output layer can be", file,
+                           i + 1);
     return check_names(file, keras);
 }
 
@@ -314,24 +342,57 @@ static const json_t *single_loss(json_t *loss)
     return loss;
 }
 
-static ls_status check_loss(const char *file, const json_t *loss)
+/* Class name of a loss in Keras, by which its objects go. */
+static const char *const loss_classes[] = {
+    [LS_BINARY_CROSSENTROPY] = "BinaryCrossentropy",
+    [LS_SPARSE_CATEGORICAL_CROSSENTROPY] = "SparseCategoricalCrossentropy",
+    [LS_CATEGORICAL_CROSSENTROPY] = "CategoricalCrossentropy",
+    [LS_MEAN_SQUARED_ERROR] = "MeanSquaredError",
+    [LS_MEAN_ABSOLUTE_ERROR] = "MeanAbsoluteError",
+    [LS_HUBER] = "Huber",
+};
+
+static ls_status find_loss(const char *file, const char *name, ls_loss *loss)
 {
+    static const char *const short_names[][2] = {{"mse", "mean_squared_error"},
+                                                 {"mae", "mean_absolute_error"}};
+    for (size_t i = 0; i < sizeof short_names / sizeof short_names[0]; i++)
+        if (strcasecmp(name, short_names[i][0]) == 0) name = short_names[i][1];
+    for (int i = LS_BINARY_CROSSENTROPY; i <= LS_HUBER; i++) {
+        *loss = (ls_loss)i;
+        if (strcmp(name, loss_classes[i]) == 0 || strcmp(name, ls_loss_name(*loss)) == 0) return LS_OK;
+    }
+    char known[200] = "";
+    for (int i = LS_BINARY_CROSSENTROPY; i <= LS_HUBER; i++) {
+        const size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "", ls_loss_name((ls_loss)i));
+    }
+    return ls_fail(LS_E_INPUT, "%s: " TRAINING ": loss %s is not supported: these are: %s", file, name,
+                   known);
+}
+
+static ls_status parse_loss(const char *file, const json_t *loss, ls_keras_loss *parsed)
+{
+    *parsed = (ls_keras_loss){.huber_delta = 1};
     if (is_null(loss)) return LS_OK;
     const char *name = function_name(loss);
-    if (!name) name = describe(loss);
-    if (strcmp(name, "binary_crossentropy") != 0 && strcmp(name, "BinaryCrossentropy") != 0)
-        return ls_fail(LS_E_INPUT, "%s: " TRAINING ": loss %s is not supported: binary_crossentropy is", file,
-                       name);
+    LS_TRY(find_loss(file, name ? name : describe(loss), &parsed->loss));
+    parsed->known = true;
     const json_t *config = json_object_get(loss, "config");
     if (json_is_true(json_object_get(config, "from_logits")))
         return ls_fail(LS_E_INPUT,
-                       "%s: " TRAINING ": loss with from_logits true after a sigmoid unit is not supported: "
-                       "compile with from_logits=False",
+                       "%s: " TRAINING
+                       ": loss with from_logits true is not supported: give the output layer its "
+                       "activation and compile with from_logits=False",
                        file);
-    const json_t *smoothing = json_object_get(config, "label_smoothing");
-    if (json_number_value(smoothing) != 0)
-        return ls_fail(LS_E_INPUT, "%s: " TRAINING ": label_smoothing %g is not supported: 0 is", file,
-                       json_number_value(smoothing));
+    const json_t *smoothing = json_object_get(config, "label_smoothing"),
+                 *delta = json_object_get(config, "delta");
+    if (json_is_number(smoothing)) parsed->label_smoothing = json_number_value(smoothing);
+    if (json_is_number(delta)) parsed->huber_delta = json_number_value(delta);
+    if (!(parsed->label_smoothing >= 0 && parsed->label_smoothing < 1) || !(parsed->huber_delta > 0))
+        return ls_fail(LS_E_INPUT,
+                       "%s: " TRAINING ": label_smoothing %g and delta %g of the loss are not supported",
+                       file, parsed->label_smoothing, parsed->huber_delta);
     const char *reduction = json_string_value(json_object_get(config, "reduction"));
     const char *const means[] = {"auto", "sum_over_batch_size", "mean", "mean_with_sample_weight"};
     for (size_t i = 0; reduction && i < sizeof means / sizeof means[0]; i++) {
@@ -341,6 +402,23 @@ static ls_status check_loss(const char *file, const json_t *loss)
         return ls_fail(LS_E_INPUT, "%s: " TRAINING ": reduction %s of the loss is not supported: the mean is",
                        file, reduction);
     return LS_OK;
+}
+
+ls_status ls_keras_apply_loss(const char *file, const ls_keras_loss *loss, ls_model *model)
+{
+    const ls_layer *output = &model->layers[model->n_layers - 1];
+    model->loss = loss->loss;
+    model->label_smoothing = loss->label_smoothing;
+    model->huber_delta = loss->huber_delta;
+    if (!loss->known) {
+        model->loss = output->activation == LS_SIGMOID   ? LS_BINARY_CROSSENTROPY
+                      : output->activation == LS_SOFTMAX ? LS_SPARSE_CATEGORICAL_CROSSENTROPY
+                                                         : LS_MEAN_SQUARED_ERROR;
+    }
+    if (ls_model_check_output(model) == LS_OK) return LS_OK;
+    char reason[256];
+    snprintf(reason, sizeof reason, "%s", ls_error_message());
+    return ls_fail(LS_E_INPUT, "%s: %s", file, reason);
 }
 
 double ls_keras_undo_float32(double value)
@@ -355,12 +433,13 @@ double ls_keras_undo_float32(double value)
     return value;
 }
 
-ls_status ls_keras_training_parse(const char *file, const char *text, bool exact, ls_training_config *config)
+ls_status ls_keras_training_parse(const char *file, const char *text, bool exact, ls_keras_loss *loss,
+                                  ls_training_config *config)
 {
     *config = (ls_training_config){0};
     json_t *root;
     LS_TRY(parse_json(file, TRAINING, text, &root));
-    ls_status status = check_loss(file, single_loss(json_object_get(root, "loss")));
+    ls_status status = parse_loss(file, single_loss(json_object_get(root, "loss")), loss);
     if (status == LS_OK && !is_null(json_object_get(root, "loss_weights")))
         status = ls_fail(LS_E_INPUT, "%s: " TRAINING ": loss_weights are not supported: compile without them",
                          file);
@@ -387,6 +466,25 @@ static json_t *dense_json(const ls_layer *layer, const char *dtype)
     return json;
 }
 
+void ls_keras_name_dropout(const ls_model *model, int64_t number, char *name, size_t size)
+{
+    for (int64_t suffix = 0, free_ones = 0;; suffix++) {
+        bool is_free = true;
+        snprintf(name, size, suffix > 0 ? "dropout_%" PRId64 : "dropout", suffix);
+        for (int64_t i = 0; i < model->n_layers; i++)
+            is_free = is_free && strcmp(model->layers[i].name, name) != 0;
+        if (is_free && free_ones++ == number) return;
+    }
+}
+
+static json_t *dropout_json(const ls_model *model, int64_t layer, int64_t number, const char *dtype)
+{
+    char name[LS_KERAS_NAME_SIZE];
+    ls_keras_name_dropout(model, number, name, sizeof name);
+    return json_pack("{s:s, s:{s:s, s:b, s:s, s:f}}", "class_name", "Dropout", "config", "name", name,
+                     "trainable", 1, "dtype", dtype, "rate", model->layers[layer].dropout);
+}
+
 /* Keras 2 needs a name of the input layer that no other layer has. */
 static void name_input(const ls_model *model, char *name, size_t size)
 {
@@ -409,8 +507,12 @@ ls_status ls_keras_model_format(const ls_model *model, char **text)
         json_array_append_new(layers, json_pack("{s:s, s:{s:[n, I], s:s, s:s}}", "class_name", "InputLayer",
                                                 "config", "batch_input_shape", (json_int_t)model->n_features,
                                                 "dtype", dtype, "name", input_name)) == 0;
-    for (int64_t i = 0; i < model->n_layers; i++)
+    for (int64_t i = 0, n_dropouts = 0; i < model->n_layers; i++) {
         complete = json_array_append_new(layers, dense_json(&model->layers[i], dtype)) == 0 && complete;
+        if (model->layers[i].dropout > 0)
+            complete =
+                json_array_append_new(layers, dropout_json(model, i, n_dropouts++, dtype)) == 0 && complete;
+    }
     if (!complete) {
         json_decref(layers);
         layers = NULL;
@@ -432,12 +534,39 @@ static int digits_needed(double value)
     return digits;
 }
 
-/* Digits that bring back all numbers of an optimizer. */
-static int digits_of(const ls_training_config *config)
+/* A name where Keras' default settings are meant. */
+static json_t *loss_json(const ls_model *model)
+{
+    const char *class = loss_classes[model->loss];
+    if (model->label_smoothing > 0)
+        return json_pack("{s:s, s:{s:f}}", "class_name", class, "config", "label_smoothing",
+                         model->label_smoothing);
+    if (model->loss == LS_HUBER && model->huber_delta != 1)
+        return json_pack("{s:s, s:{s:f}}", "class_name", class, "config", "delta", model->huber_delta);
+    return json_string(ls_loss_name(model->loss));
+}
+
+/* The measures that Keras shows beside the loss; the notebook's all at Keras' threshold 0.5. */
+static json_t *metrics_json(const ls_model *model)
+{
+    if (model->loss == LS_BINARY_CROSSENTROPY)
+        return json_pack("[{s:s, s:{s:s, s:f}}, {s:s, s:{s:s}}, {s:s, s:{s:s}}]", "class_name",
+                         "BinaryAccuracy", "config", "name", "binary_accuracy", "threshold", 0.5,
+                         "class_name", "Precision", "config", "name", "precision", "class_name", "Recall",
+                         "config", "name", "recall");
+    if (ls_loss_is_categorical(model->loss)) return json_pack("[s]", "accuracy");
+    return json_pack("[{s:s, s:{s:s}}, {s:s, s:{s:s}}]", "class_name", "MeanAbsoluteError", "config", "name",
+                     "mean_absolute_error", "class_name", "MeanSquaredError", "config", "name",
+                     "mean_squared_error");
+}
+
+/* Digits that bring back all numbers of the loss and the optimizer. */
+static int digits_of(const ls_model *model, const ls_training_config *config)
 {
     const ls_schedule *schedule = &config->optimizer.schedule;
     int digits = digits_needed(config->learning_rate);
-    const double others[] = {schedule->decay_rate, schedule->alpha};
+    const double others[] = {schedule->decay_rate, schedule->alpha, model->label_smoothing,
+                             model->huber_delta};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (digits_needed(others[i]) > digits) digits = digits_needed(others[i]);
     for (const ls_optimizer_member *m = ls_optimizer_members; m->name; m++) {
@@ -447,19 +576,15 @@ static int digits_of(const ls_training_config *config)
     return digits;
 }
 
-ls_status ls_keras_training_format(const ls_training_config *config, char **text)
+ls_status ls_keras_training_format(const ls_model *model, const ls_training_config *config, char **text)
 {
     const double learning_rate = config->learning_rate;
     if (!isfinite(learning_rate)) {
         *text = NULL;
         return ls_fail(LS_E_USAGE, "learning rate %g cannot be written: give a finite number", learning_rate);
     }
-    /* The notebook's measures, all at Keras' threshold 0.5. */
     json_t *root =
-        json_pack("{s:s, s:[{s:s, s:{s:s, s:f}}, {s:s, s:{s:s}}, {s:s, s:{s:s}}], s:n, s:n, s:o}", "loss",
-                  "binary_crossentropy", "metrics", "class_name", "BinaryAccuracy", "config", "name",
-                  "binary_accuracy", "threshold", 0.5, "class_name", "Precision", "config", "name",
-                  "precision", "class_name", "Recall", "config", "name", "recall", "weighted_metrics",
-                  "loss_weights", "optimizer_config", ls_keras_optimizer_format(config));
-    return ls_json_text(root, JSON_REAL_PRECISION(digits_of(config)), "training_config", text);
+        json_pack("{s:o, s:o, s:n, s:n, s:o}", "loss", loss_json(model), "metrics", metrics_json(model),
+                  "weighted_metrics", "loss_weights", "optimizer_config", ls_keras_optimizer_format(config));
+    return ls_json_text(root, JSON_REAL_PRECISION(digits_of(model, config)), "training_config", text);
 }

@@ -160,14 +160,15 @@ static ls_status read_json(const ls_h5_reader *in, hid_t root, const char *name,
                    text->n);
 }
 
-static ls_status read_training(const ls_h5_reader *in, hid_t root, ls_training_config *config)
+static ls_status read_training(const ls_h5_reader *in, hid_t root, ls_keras_loss *loss,
+                               ls_training_config *config)
 {
     bool found;
     LS_TRY(ls_h5_has_attribute(in, root, "/", "training_config", &found));
     if (!found) return LS_OK;
     ls_h5_strings text = {0};
     ls_status status = read_json(in, root, "training_config", &text);
-    if (status == LS_OK) status = ls_keras_training_parse(in->file, text.items[0], in->exact, config);
+    if (status == LS_OK) status = ls_keras_training_parse(in->file, text.items[0], in->exact, loss, config);
     ls_h5_free_strings(&text);
     return status;
 }
@@ -241,11 +242,13 @@ static ls_status read_root(const ls_h5_reader *in, hid_t root, ls_model **model,
 {
     ls_keras_model *keras = NULL;
     LS_TRY(read_keras_model(in, root, &keras));
-    ls_status status = read_training(in, root, config);
+    ls_keras_loss loss = {.huber_delta = 1};
+    ls_status status = read_training(in, root, &loss, config);
     if (status == LS_OK && record) status = read_record(in, root, record);
     if (status == LS_OK) status = read_layers(in, root, keras, model);
     if (status == LS_OK) {
-        status = ls_keras_h5_read_optimizer(in, root, *model, config);
+        status = ls_keras_apply_loss(in->file, &loss, *model);
+        if (status == LS_OK) status = ls_keras_h5_read_optimizer(in, root, *model, config);
         if (status != LS_OK) {
             ls_model_free(*model);
             *model = NULL;

@@ -144,24 +144,39 @@ static ls_status put_layer(const ls_model *model, int64_t number, hid_t model_we
 }
 
 /* Splits long lists over layer_names0, layer_names1, ... as Keras does. */
+static ls_status put_split_names(hid_t group, const char *const *names, int64_t n)
+{
+    if (n <= NAMES_PER_ATTRIBUTE) return put_strings(group, "layer_names", names, n);
+    for (int64_t at = 0, part = 0; at < n; at += NAMES_PER_ATTRIBUTE, part++) {
+        const int64_t rest = n - at;
+        char attribute[48];
+        snprintf(attribute, sizeof attribute, "layer_names%" PRId64, part);
+        LS_TRY(put_strings(group, attribute, names + at,
+                           rest < NAMES_PER_ATTRIBUTE ? rest : NAMES_PER_ATTRIBUTE));
+    }
+    return LS_OK;
+}
+
+/* The layers in their order; those that drop outputs have no weights, but a group. */
 static ls_status put_layer_names(hid_t group, const ls_model *model)
 {
     const char **names;
-    LS_TRY(ls_alloc(&names, (size_t)model->n_layers, sizeof *names, "names of the layers"));
-    for (int64_t i = 0; i < model->n_layers; i++) names[i] = model->layers[i].name;
-    ls_status status = LS_OK;
-    if (model->n_layers <= NAMES_PER_ATTRIBUTE) {
-        status = put_strings(group, "layer_names", names, model->n_layers);
-    } else {
-        for (int64_t at = 0, part = 0; at < model->n_layers && status == LS_OK;
-             at += NAMES_PER_ATTRIBUTE, part++) {
-            const int64_t rest = model->n_layers - at;
-            char attribute[48];
-            snprintf(attribute, sizeof attribute, "layer_names%" PRId64, part);
-            status = put_strings(group, attribute, names + at,
-                                 rest < NAMES_PER_ATTRIBUTE ? rest : NAMES_PER_ATTRIBUTE);
-        }
+    char(*dropouts)[LS_KERAS_NAME_SIZE];
+    int64_t n = 0, n_dropouts = 0;
+    LS_TRY(ls_alloc(&names, 2 * (size_t)model->n_layers, sizeof *names, "names of the layers"));
+    ls_status status = ls_alloc(&dropouts, (size_t)model->n_layers, sizeof *dropouts, "names of the layers");
+    for (int64_t i = 0; i < model->n_layers && status == LS_OK; i++) {
+        names[n++] = model->layers[i].name;
+        if (model->layers[i].dropout == 0) continue;
+        char *name = dropouts[n_dropouts];
+        hid_t empty;
+        ls_keras_name_dropout(model, n_dropouts++, name, sizeof dropouts[0]);
+        names[n++] = name;
+        status = make_group(group, name, &empty);
+        if (status == LS_OK) H5Gclose(empty);
     }
+    if (status == LS_OK) status = put_split_names(group, names, n);
+    ls_free(dropouts);
     ls_free(names);
     return status;
 }
@@ -229,7 +244,7 @@ static ls_status put_state(hid_t vars, const ls_model *model, const ls_training_
 static ls_status put_training(hid_t root, const ls_model *model, const ls_training_config *config)
 {
     char *text;
-    LS_TRY(ls_keras_training_format(config, &text));
+    LS_TRY(ls_keras_training_format(model, config, &text));
     ls_status status = put_string(root, "training_config", text);
     ls_free(text);
     LS_TRY(status);

@@ -9,12 +9,26 @@
 
 enum { DEFAULT_NAME_SIZE = 32 };
 
-static const char *const activation_names[] = {
-#define LS_ACTIVATION_TEXT(name, text) [name] = text,
-    LS_ACTIVATION_LIST(LS_ACTIVATION_TEXT)
-#undef LS_ACTIVATION_TEXT
-};
-enum { N_ACTIVATIONS = sizeof activation_names / sizeof activation_names[0] };
+/* The number of the name in a list; LS_E_USAGE names all of it. */
+static ls_status find_name(const char *what, const char *name, const char *const *names, int n_names,
+                           int *number)
+{
+    char known[256] = "";
+    for (int i = 0; i < n_names; i++) {
+        *number = i;
+        if (strcmp(name, names[i]) == 0) return LS_OK;
+        const size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", names[i]);
+    }
+    return ls_fail(LS_E_USAGE, "%s '%s' is unknown: choose one of %s", what, name, known);
+}
+
+#define NAME_TEXT(name, text) [name] = text,
+static const char *const activation_names[] = {LS_ACTIVATION_LIST(NAME_TEXT)};
+static const char *const loss_names[] = {LS_LOSS_LIST(NAME_TEXT)};
+static const char *const initializer_names[] = {LS_INITIALIZER_LIST(NAME_TEXT)};
+#undef NAME_TEXT
+#define N_NAMES(names) ((int)(sizeof(names) / sizeof(names)[0]))
 
 const char *ls_activation_name(ls_activation activation)
 {
@@ -23,18 +37,48 @@ const char *ls_activation_name(ls_activation activation)
 
 ls_status ls_activation_parse(const char *name, ls_activation *activation)
 {
-    for (int i = 0; i < N_ACTIVATIONS; i++) {
-        if (strcmp(name, activation_names[i]) == 0) {
-            *activation = (ls_activation)i;
-            return LS_OK;
-        }
-    }
-    char known[128] = "";
-    for (int i = 0; i < N_ACTIVATIONS; i++) {
-        const size_t used = strlen(known);
-        snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", activation_names[i]);
-    }
-    return ls_fail(LS_E_USAGE, "activation '%s' is unknown: choose one of %s", name, known);
+    int number;
+    const ls_status status =
+        find_name("activation", name, activation_names, N_NAMES(activation_names), &number);
+    if (status == LS_OK) *activation = (ls_activation)number;
+    return status;
+}
+
+const char *ls_loss_name(ls_loss loss)
+{
+    return loss_names[loss];
+}
+
+ls_status ls_loss_parse(const char *name, ls_loss *loss)
+{
+    int number;
+    const ls_status status = find_name("loss", name, loss_names, N_NAMES(loss_names), &number);
+    if (status == LS_OK) *loss = (ls_loss)number;
+    return status;
+}
+
+ls_status ls_initializer_parse(const char *name, ls_initializer *initializer)
+{
+    int number;
+    const ls_status status =
+        find_name("initializer", name, initializer_names, N_NAMES(initializer_names), &number);
+    if (status == LS_OK) *initializer = (ls_initializer)number;
+    return status;
+}
+
+bool ls_loss_is_categorical(ls_loss loss)
+{
+    return loss == LS_SPARSE_CATEGORICAL_CROSSENTROPY || loss == LS_CATEGORICAL_CROSSENTROPY;
+}
+
+bool ls_loss_is_regression(ls_loss loss)
+{
+    return loss != LS_BINARY_CROSSENTROPY && !ls_loss_is_categorical(loss);
+}
+
+int64_t ls_model_n_outputs(const ls_model *model)
+{
+    return model->layers[model->n_layers - 1].units;
 }
 
 /* Keras numbers the layers of a class: dense, dense_1, dense_2. */
@@ -67,6 +111,9 @@ static ls_status fill(ls_model *model, const ls_layer_plan *plan)
         layer->activation = plan[i].activation;
         layer->l1 = plan[i].l1;
         layer->l2 = plan[i].l2;
+        layer->dropout = plan[i].dropout;
+        if (layer->activation == LS_SOFTMAX && i < model->n_layers - 1)
+            return ls_fail(LS_E_USAGE, "layer %" PRId64 " is softmax: only the output layer can be", i + 1);
         layer->kernel_offset = offset;
         if (__builtin_mul_overflow(n_inputs, units, &kernel) ||
             __builtin_add_overflow(offset, kernel, &layer->bias_offset) ||
@@ -95,6 +142,7 @@ ls_status ls_model_create_layers(ls_dtype dtype, int64_t n_features, const ls_la
     model->dtype = dtype;
     model->n_features = n_features;
     model->n_layers = n_layers;
+    model->huber_delta = 1;
     const ls_status status = fill(model, plan);
     if (status == LS_OK)
         *result = model;
@@ -103,20 +151,75 @@ ls_status ls_model_create_layers(ls_dtype dtype, int64_t n_features, const ls_la
     return status;
 }
 
-ls_status ls_model_create(ls_dtype dtype, int64_t n_features, const int64_t *hidden, int64_t n_hidden,
-                          ls_activation activation, ls_model **model)
+ls_status ls_model_check_output(const ls_model *model)
+{
+    const ls_layer *output = &model->layers[model->n_layers - 1];
+    const char *activation = ls_activation_name(output->activation), *loss = ls_loss_name(model->loss);
+    if (model->loss == LS_BINARY_CROSSENTROPY && (output->units != 1 || output->activation != LS_SIGMOID))
+        return ls_fail(LS_E_USAGE,
+                       "the output layer has %" PRId64
+                       " %s unit%s: %s takes one sigmoid unit, %s several softmax units",
+                       output->units, activation, output->units == 1 ? "" : "s", loss,
+                       ls_loss_name(LS_SPARSE_CATEGORICAL_CROSSENTROPY));
+    if (ls_loss_is_categorical(model->loss) && (output->units < 2 || output->activation != LS_SOFTMAX))
+        return ls_fail(LS_E_USAGE,
+                       "the output layer has %" PRId64 " %s unit%s: %s takes at least 2 softmax units",
+                       output->units, activation, output->units == 1 ? "" : "s", loss);
+    if (ls_loss_is_regression(model->loss) && output->activation == LS_SOFTMAX)
+        return ls_fail(LS_E_USAGE,
+                       "the output layer is softmax: %s takes linear units or those of another activation",
+                       loss);
+    return LS_OK;
+}
+
+ls_status ls_model_create_network(const ls_network *network, ls_model **model)
 {
     *model = NULL;
+    const int64_t n_hidden = network->n_hidden, n_outputs = network->n_outputs ? network->n_outputs : 1;
     if (n_hidden < 0 || n_hidden == INT64_MAX)
         return ls_fail(LS_E_USAGE, "the model has %" PRId64 " hidden layers: give 0 or more", n_hidden);
+    if (!(network->dropout >= 0 && network->dropout < 1))
+        return ls_fail(LS_E_USAGE, "dropout is %g: it must be at least 0 and below 1", network->dropout);
+    if (!(network->label_smoothing >= 0 && network->label_smoothing < 1))
+        return ls_fail(LS_E_USAGE, "label_smoothing is %g: it must be at least 0 and below 1",
+                       network->label_smoothing);
+    if (network->label_smoothing > 0 && ls_loss_is_regression(network->loss))
+        return ls_fail(LS_E_USAGE, "label_smoothing is for classes, not for %s", ls_loss_name(network->loss));
+    if (!(network->huber_delta >= 0 && isfinite(network->huber_delta)))
+        return ls_fail(LS_E_USAGE, "huber_delta is %g: it must be a positive number", network->huber_delta);
     ls_layer_plan *plan;
     LS_TRY(ls_alloc(&plan, (size_t)n_hidden + 1, sizeof *plan, "plan of the layers"));
     for (int64_t i = 0; i < n_hidden; i++)
-        plan[i] = (ls_layer_plan){.units = hidden[i], .activation = activation};
-    plan[n_hidden] = (ls_layer_plan){.units = 1, .activation = LS_SIGMOID};
-    const ls_status status = ls_model_create_layers(dtype, n_features, plan, n_hidden + 1, model);
+        plan[i] = (ls_layer_plan){
+            .units = network->hidden[i], .activation = network->activation, .dropout = network->dropout};
+    plan[n_hidden] =
+        (ls_layer_plan){.units = n_outputs,
+                        .activation = network->loss == LS_BINARY_CROSSENTROPY ? LS_SIGMOID
+                                      : ls_loss_is_categorical(network->loss) ? LS_SOFTMAX
+                                                                              : network->output_activation};
+    ls_status status = ls_model_create_layers(network->dtype, network->n_features, plan, n_hidden + 1, model);
     ls_free(plan);
+    LS_TRY(status);
+    (*model)->loss = network->loss;
+    (*model)->label_smoothing = network->label_smoothing;
+    if (network->huber_delta > 0) (*model)->huber_delta = network->huber_delta;
+    status = ls_model_check_output(*model);
+    if (status != LS_OK) {
+        ls_model_free(*model);
+        *model = NULL;
+    }
     return status;
+}
+
+ls_status ls_model_create(ls_dtype dtype, int64_t n_features, const int64_t *hidden, int64_t n_hidden,
+                          ls_activation activation, ls_model **model)
+{
+    const ls_network network = {.dtype = dtype,
+                                .n_features = n_features,
+                                .hidden = hidden,
+                                .n_hidden = n_hidden,
+                                .activation = activation};
+    return ls_model_create_network(&network, model);
 }
 
 void ls_training_config_clear(ls_training_config *config)

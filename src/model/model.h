@@ -14,7 +14,11 @@ typedef struct ls_layer_plan {
     int64_t units;
     ls_activation activation;
     double l1, l2; /* penalties of the kernel */
+    double dropout;
 } ls_layer_plan;
+
+/* Refuses a loss that does not go with the output layer: LS_E_USAGE says what would. Local. */
+ls_status ls_model_check_output(const ls_model *model);
 
 /* A network of the planned layers, parameters zero. plan is borrowed. Says nothing about the output layer:
  * the caller checks it. LS_E_USAGE for sizes below 1 or too large, LS_E_MEMORY. Local. The caller frees

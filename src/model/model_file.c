@@ -41,6 +41,8 @@ typedef struct outline {
     int64_t n_features;
     int64_t n_layers;
     int64_t names_size; /* bytes of all names with their ends */
+    int64_t loss;
+    double label_smoothing, huber_delta;
     ls_training_config config;
 } outline;
 
@@ -48,6 +50,7 @@ typedef struct layer_outline {
     int64_t units;
     int64_t activation;
     double l1, l2;
+    double dropout;
 } layer_outline;
 
 static size_t names_size(const ls_model *model)
@@ -63,7 +66,7 @@ static void describe_layers(const ls_model *model, layer_outline *layers, char *
     for (int64_t i = 0; i < model->n_layers; i++) {
         const ls_layer *layer = &model->layers[i];
         const size_t size = strlen(layer->name) + 1;
-        layers[i] = (layer_outline){layer->units, layer->activation, layer->l1, layer->l2};
+        layers[i] = (layer_outline){layer->units, layer->activation, layer->l1, layer->l2, layer->dropout};
         memcpy(names, layer->name, size);
         names += size;
     }
@@ -75,14 +78,18 @@ static ls_status make_from_outline(const outline *shared, const layer_outline *l
     ls_layer_plan *plan;
     LS_TRY(ls_alloc(&plan, (size_t)shared->n_layers, sizeof *plan, "plan of the layers"));
     for (int64_t i = 0; i < shared->n_layers; i++) {
-        plan[i] = (ls_layer_plan){names, layers[i].units, (ls_activation)layers[i].activation, layers[i].l1,
-                                  layers[i].l2};
+        plan[i] = (ls_layer_plan){names,        layers[i].units, (ls_activation)layers[i].activation,
+                                  layers[i].l1, layers[i].l2,    layers[i].dropout};
         names += strlen(names) + 1;
     }
     const ls_status status =
         ls_model_create_layers((ls_dtype)shared->dtype, shared->n_features, plan, shared->n_layers, model);
     ls_free(plan);
-    return status;
+    LS_TRY(status);
+    (*model)->loss = (ls_loss)shared->loss;
+    (*model)->label_smoothing = shared->label_smoothing;
+    (*model)->huber_delta = shared->huber_delta;
+    return LS_OK;
 }
 
 /* Gives rank 0's model to the others, whose *model is NULL. */
@@ -135,6 +142,9 @@ ls_status ls_model_load(ls_session *session, const char *path, ls_model **model,
             shared.dtype = (*model)->dtype;
             shared.n_features = (*model)->n_features;
             shared.n_layers = (*model)->n_layers;
+            shared.loss = (*model)->loss;
+            shared.label_smoothing = (*model)->label_smoothing;
+            shared.huber_delta = (*model)->huber_delta;
             shared.names_size = (int64_t)names_size(*model);
         }
     }

@@ -15,7 +15,9 @@ typedef enum ls_stream {
     LS_STREAM_DIGEST = 5,  /* which rows the fingerprint of a dataset looks at */
     LS_STREAM_MIXTURE = 6, /* what synthetic samples share: instance = which of it, index = element */
     LS_STREAM_SAMPLES = 7, /* normal numbers of synthetic samples: instance = pair of them, index = sample */
-    LS_STREAM_LABELS = 8   /* redrawn classes of synthetic samples: index = sample / 4, a word each */
+    LS_STREAM_LABELS = 8,  /* redrawn classes of synthetic samples: index = sample / 4, a word each */
+    LS_STREAM_DROPOUT =
+        9 /* dropped outputs: instance = units, four together, index = sample since training began */
 } ls_stream;
 
 /* The bare function: 10 rounds over counter with key, into out. Local. */

@@ -87,7 +87,9 @@ static ls_status prepare(workbench *bench, const ls_model *model, const ls_train
     bench->model.parameters = NULL;
     /* Whole batches, so that all steps are alike. */
     const int64_t batch = options->batch_size < n_samples ? options->batch_size : n_samples;
-    const int64_t own_bytes = (batch / n_ranks + 1) * (model->n_features + 1) * (int64_t)size;
+    const ls_targets targets = ls_dataset_targets(dataset);
+    const int64_t own_bytes =
+        (batch / n_ranks + 1) * (model->n_features + ls_targets_row_values(&targets)) * (int64_t)size;
     int64_t n_batches = 1 + ROWS_BYTES / own_bytes;
     if (n_batches > n_samples / batch) n_batches = n_samples / batch;
     ls_order_init(&bench->order, n_batches * batch, model->n_features, batch, n_shards, options->shuffle, 0);
@@ -98,8 +100,8 @@ static ls_status prepare(workbench *bench, const ls_model *model, const ls_train
     optimizer.schedule = ls_schedule_resolve(&optimizer.schedule, n_batches);
     LS_TRY(ls_optimizer_create(&bench->model, &optimizer, 0, &bench->optimizer));
     const int64_t before = ls_alloc_live_bytes();
-    LS_TRY(ls_engine_create(ls_engine_choose(options->engine, model), &bench->model, options->batch_size,
-                            n_shards, 0, &bench->engine));
+    const ls_engine_plan plan = {.targets = targets, .batch_size = options->batch_size, .n_shards = n_shards};
+    LS_TRY(ls_engine_create(ls_engine_choose(options->engine, model), &bench->model, &plan, &bench->engine));
     result->engine_bytes = ls_alloc_live_bytes() - before;
     LS_TRY(lay_out(bench, dataset, n_ranks, share));
     result->packed_bytes = (int64_t)bench->packed_size;
@@ -151,7 +153,8 @@ ls_status ls_calibrate_open(ls_session *session, const ls_model *model, int64_t 
     options.data.n_informative = 1;
     options.data.n_redundant = 0;
     options.data.n_clusters_per_class = 1;
-    return ls_dataset_open_generated(session, &options, dataset);
+    LS_TRY(ls_dataset_open_generated(session, &options, dataset));
+    return ls_engine_check_features(model, *dataset);
 }
 
 ls_status ls_calibrate_compute(const ls_model *model, const ls_train_options *options, ls_dataset *dataset,
@@ -197,7 +200,8 @@ ls_status ls_calibrate_exchange(ls_session *session, const ls_model *model, cons
 {
     ls_tree *tree;
     ls_message_layout layout;
-    ls_message_layout_init(&layout, model->dtype, model->n_parameters, LS_STEP_DOUBLES, LS_STEP_INTS);
+    const ls_targets targets = ls_engine_targets(model);
+    ls_step_layout(model, &targets, model->n_parameters, 0, &layout);
     LS_TRY(ls_tree_create(session, &layout, ls_train_shards(options), options->reduction == LS_REDUCTION_MPI,
                           &tree));
     const ls_status status = reduce_for_a_while(session, tree, layout.size, seconds);

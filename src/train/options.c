@@ -45,8 +45,8 @@ int64_t ls_train_shards(const ls_train_options *options)
     return options->n_shards ? options->n_shards : ls_train_default_shards(options->batch_size);
 }
 
-ls_status ls_train_check_options(const ls_model *model, const ls_dataset *dataset,
-                                 const ls_train_options *options, int n_ranks)
+ls_status ls_train_check_options(const ls_model *model, ls_dataset *dataset, const ls_train_options *options,
+                                 int n_ranks)
 {
     const int64_t n_samples = ls_dataset_n_samples(dataset), n_shards = ls_train_shards(options);
     if (options->epochs < 1)

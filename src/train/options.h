@@ -8,7 +8,7 @@
 int64_t ls_train_shards(const ls_train_options *options);
 
 /* LS_E_USAGE or LS_E_INPUT, with what to do, unless n_ranks ranks can train so. Local. */
-ls_status ls_train_check_options(const ls_model *model, const ls_dataset *dataset,
-                                 const ls_train_options *options, int n_ranks);
+ls_status ls_train_check_options(const ls_model *model, ls_dataset *dataset, const ls_train_options *options,
+                                 int n_ranks);
 
 #endif

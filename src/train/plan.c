@@ -83,8 +83,8 @@ static ls_status file_bytes(const ls_model *model, const ls_order *order, const 
     const char data[LS_DATASET_DIGEST_SIZE] = "00000000000000000000000000000000";
     const ls_position position = {.epoch = n_epochs};
     const int64_t n = order->n_samples, count = longest ? n : n / 4;
-    const ls_metrics metrics = {
-        n, longest ? 1.2345678901234567e-100 : 0.12345678901234567 * (double)n, count, count, count, count};
+    const double sum = longest ? 1.2345678901234567e-100 : 0.12345678901234567 * (double)n;
+    const ls_metrics metrics = {n, sum, count, count, count, count, count, sum, sum, sum};
     ls_history history = {0};
     json_t *settings = NULL;
     char *text = NULL;
@@ -149,7 +149,9 @@ static int64_t program_bytes(void)
 static int64_t all_rows_bytes(const ls_plan *plan, const ls_order *order, const ls_model *model,
                               const ls_calibration *calibration, int64_t *least)
 {
-    const int64_t row = (model->n_features + 1) * (int64_t)ls_dtype_size(model->dtype);
+    const ls_targets targets = ls_engine_targets(model);
+    const int64_t row =
+        (model->n_features + ls_targets_row_values(&targets)) * (int64_t)ls_dtype_size(model->dtype);
     *least = calibration->packed_bytes + plan->max_batch_rows * row;
     if (!order->shuffle) return order->n_batches * calibration->packed_bytes;
     const int64_t shard_rows = plan->max_rank_rows / plan->max_rank_shards + 1,
@@ -175,7 +177,8 @@ static ls_status exchange_bytes(const ls_plan *plan, const ls_model *model, int 
 {
     int64_t *begins;
     ls_message_layout layout;
-    ls_message_layout_init(&layout, model->dtype, model->n_parameters, LS_STEP_DOUBLES, LS_STEP_INTS);
+    const ls_targets targets = ls_engine_targets(model);
+    ls_step_layout(model, &targets, model->n_parameters, 0, &layout);
     *bytes = (int64_t)layout.size;
     if (plan->n_ranks == 1) return LS_OK; /* its message is the sum */
     const int n = plan->ranks_per_node, first = busiest / n * n,
@@ -279,7 +282,7 @@ static ls_status find_memory(ls_session *session, const ls_model *model, const l
     return ls_session_agree(session, exchange_bytes(plan, model, busiest, &plan->memory.exchange));
 }
 
-ls_status ls_plan_training(ls_session *session, const ls_model *model, const ls_dataset *dataset,
+ls_status ls_plan_training(ls_session *session, const ls_model *model, ls_dataset *dataset,
                            const ls_train_options *options, int n_ranks, ls_plan *plan)
 {
     ls_calibration calibration;

@@ -195,9 +195,13 @@ static ls_status prepare(run *r, ls_dataset *dataset)
     if (options->output) LS_TRY(ls_session_check_output(r->session, options->output));
     if (options->checkpoint_dir)
         LS_TRY(ls_checkpoint_prepare(r->session, options->checkpoint_dir, !options->resume, &r->lock));
+    const ls_engine_plan plan = {.targets = ls_dataset_targets(dataset),
+                                 .batch_size = options->batch_size,
+                                 .n_shards = r->n_shards,
+                                 .n_extra = options->verify_every ? LS_VERIFY_INTS : 0,
+                                 .seed = options->seed};
     const ls_status created =
-        ls_engine_create(ls_engine_choose(options->engine, r->model), r->model, options->batch_size,
-                         r->n_shards, options->verify_every ? LS_VERIFY_INTS : 0, &r->engine);
+        ls_engine_create(ls_engine_choose(options->engine, r->model), r->model, &plan, &r->engine);
     LS_TRY(ls_session_agree(r->session, created));
     LS_TRY(ls_tree_create(r->session, &r->engine->layout, r->n_shards, options->reduction == LS_REDUCTION_MPI,
                           &r->tree));
@@ -273,6 +277,9 @@ static ls_status compute(run *r, int64_t epoch, int64_t k)
             memset(ls_tree_message(r->tree, i), 0, r->engine->layout.size);
         return status;
     }
+    const int64_t first_shard = ls_tree_subtree(r->tree, 0).first;
+    r->engine->first_sample = epoch * r->order.n_samples + k * r->order.batch_size +
+                              ls_split(ls_order_batch_rows(&r->order, k), r->n_shards, first_shard);
     for (int i = 0; i < ls_tree_n_subtrees(r->tree); i++) {
         const int64_t *shard_rows;
         const void *packed = ls_batches_packed(r->batches, i, &shard_rows);
@@ -313,7 +320,7 @@ static ls_status step(run *r)
     LS_TRY(ls_tree_reduce(r->tree, &sum));
     ls_times_reduced(&r->times);
     const int64_t *ints = ls_message_ints(layout, sum);
-    ls_metrics batch = ls_step_metrics(layout, sum);
+    ls_metrics batch = ls_step_metrics(r->engine, layout, sum);
     /* A rank that could not read its rows has added nothing, so that samples are missing: everybody sees it.
      */
     if (batch.n_samples != ls_order_batch_rows(&r->order, r->position.step)) {

@@ -94,7 +94,8 @@ static void write_checkpoint(int64_t iterations, int64_t keep)
     ls_model *model = make_model((double)iterations);
     snprintf(record, sizeof record, "{\"record of\": %lld}", (long long)iterations);
     const ls_training_config config = {.learning_rate = 0.25, .iterations = iterations};
-    assert_int_equal(ls_checkpoint_write(session, directory, keep, model, &config, iterations, record), LS_OK);
+    assert_int_equal(ls_checkpoint_write(session, directory, keep, model, &config, iterations, record),
+                     LS_OK);
     ls_model_free(model);
 }
 
@@ -130,7 +131,8 @@ static void assert_newest(int64_t iterations, int n_damaged)
     char *text, name[512], expected[64];
     n_notices = 0;
     assert_int_equal(
-        ls_checkpoint_read_newest(session, directory, model, NULL, &observer, &text, name, sizeof name), LS_OK);
+        ls_checkpoint_read_newest(session, directory, model, NULL, &observer, &text, name, sizeof name),
+        LS_OK);
     assert_string_equal(name, checkpoint_path(iterations));
     snprintf(expected, sizeof expected, "{\"record of\": %lld}", (long long)iterations);
     assert_string_equal(text, expected);
@@ -171,8 +173,9 @@ static void a_damaged_newest_is_named_and_passed_over(void **state)
     damage(1);
     ls_model *model = make_model(-1);
     char *text, name[512];
-    assert_int_equal(ls_checkpoint_read_newest(session, directory, model, NULL, NULL, &text, name, sizeof name),
-                     LS_E_INPUT);
+    assert_int_equal(
+        ls_checkpoint_read_newest(session, directory, model, NULL, NULL, &text, name, sizeof name),
+        LS_E_INPUT);
     assert_null(text);
     assert_true(((double *)model->parameters)[0] == -1);
     ls_model_free(model);

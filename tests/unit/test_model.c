@@ -71,17 +71,20 @@ static void wrong_sizes_are_refused_without_leaks(void **state)
 static void activations_have_keras_names(void **state)
 {
     (void)state;
-    const char *const names[] = {"linear", "tanh", "relu", "sigmoid"};
-    for (int i = 0; i < 4; i++) {
-        ls_activation activation = (ls_activation)((i + 1) % 4);
+    const char *const names[] = {"linear", "tanh", "relu",     "sigmoid",    "elu",
+                                 "selu",   "gelu", "softplus", "leaky_relu", "softmax"};
+    for (int i = 0; i < 10; i++) {
+        ls_activation activation = (ls_activation)((i + 1) % 10);
         assert_int_equal(ls_activation_parse(names[i], &activation), LS_OK);
         assert_int_equal(activation, i);
         assert_string_equal(ls_activation_name(activation), names[i]);
     }
     ls_activation activation = LS_RELU;
-    assert_int_equal(ls_activation_parse("selu", &activation), LS_E_USAGE);
-    assert_string_equal(ls_error_message(),
-                        "activation 'selu' is unknown: choose one of linear, tanh, relu, sigmoid");
+    assert_int_equal(ls_activation_parse("swish", &activation), LS_E_USAGE);
+    assert_string_equal(
+        ls_error_message(),
+        "activation 'swish' is unknown: choose one of linear, tanh, relu, sigmoid, elu, selu, "
+        "gelu, softplus, leaky_relu, softmax");
     assert_int_equal(activation, LS_RELU);
     assert_int_equal(ls_activation_parse("", &activation), LS_E_USAGE);
 }

@@ -29,99 +29,96 @@ ALWAYS_INLINE REAL *row_at(REAL *workspace, int64_t row)
     return workspace + row * ROW_STRIDE;
 }
 
-ALWAYS_INLINE vec activate(ls_activation activation, vec z)
+ALWAYS_INLINE vec activate(ls_simd_fused activation, vec z)
 {
     switch (activation) {
-    case LS_TANH:
+    case LS_SIMD_TANH:
         return tanh_(z);
-    case LS_RELU:
+    case LS_SIMD_RELU:
         return greater_of(all(0), z); /* this way round NaN stays */
-    case LS_SIGMOID:
+    case LS_SIMD_SIGMOID:
         return sigmoid_of(z, exp_minus(z));
-    case LS_LINEAR:
+    case LS_SIMD_LINEAR:
+    case LS_SIMD_SLOPE:
         break;
     }
     return z;
 }
 
 /* The activation's derivative from its value. */
-ALWAYS_INLINE vec derivative(ls_activation activation, vec a)
+ALWAYS_INLINE vec derivative(ls_simd_fused activation, vec a)
 {
     switch (activation) {
-    case LS_TANH:
+    case LS_SIMD_TANH:
         return fnma_(a, a, all(1));
-    case LS_RELU:
+    case LS_SIMD_RELU:
         return where_or_zero(greater(a, all(0)), all(1));
-    case LS_SIGMOID:
+    case LS_SIMD_SIGMOID:
         return fnma_(a, a, a);
-    case LS_LINEAR:
+    case LS_SIMD_SLOPE:
+        return a;
+    case LS_SIMD_LINEAR:
         break;
     }
     return all(1);
 }
 
+#include "engine/simd/activations.h"
+#include "engine/simd/losses.h"
 #include "engine/simd/products.h"
 #include "engine/simd/sums.h"
 
 /* Copies the features of some steps into the workspace and computes all layers; the last one's row holds
- * logits afterwards. */
+ * sums (logits) afterwards. */
 ALWAYS_INLINE void forward(const ls_simd_network *network, const REAL *parameters, const REAL *packed,
-                           int64_t n_steps, int64_t width, REAL *workspace)
+                           int64_t n_steps, int64_t width, REAL *workspace, bool with_slopes)
 {
-    const int64_t n_features = network->n_features, n_v = n_steps * (width / VL);
-    for (int64_t step = 0; step < n_steps; step++, packed += width)
+    const int64_t n_features = network->n_features, n_v = n_steps * (width / VL),
+                  label_values = ls_simd_label_values(network);
+    for (int64_t step = 0; step < n_steps; step++, packed += label_values * width)
         for (int64_t i = 0; i < n_features; i++, packed += width)
             for (int64_t lane = 0; lane < width; lane += VL)
                 store(row_at(workspace, LS_SIMD_ROW_FEATURES + i) + step * width + lane, load(packed + lane));
-    for (int64_t l = 0; l < network->n_layers; l++)
-        forward_layer(network, &network->layers[l], parameters, workspace, n_v, l == network->n_layers - 1);
-}
-
-/* Logits and labels of some steps, the labels of one step label_step values after those of the one before:
- * measures and, unless deltas is NULL, the derivative of the cross-entropy by the logits, p - y. The loss of
- * a sample is max(z, 0) - zy + log1p(exp(-|z|)); a chunk's logarithms are taken together, of the product of
- * all 1 + e, kept as that product minus 1 so that small e are not lost. */
-ALWAYS_INLINE void judge_steps(const REAL *logits, const REAL *all_labels, int64_t label_step,
-                               int64_t n_steps, int64_t width, REAL *deltas, double *losses,
-                               ls_simd_measures *measures)
-{
-    for (int64_t lane = 0; lane < width; lane += VL) {
-        const REAL *labels = all_labels + lane;
-        vec linear = all(0), product = all(0);
-        for (int64_t step = 0; step < n_steps; step++, labels += label_step) {
-            const vec y = load(labels), z = load(logits + step * width + lane);
-            const vec e = exp_minus(z), p = sigmoid_of(z, e);
-            const mask valid = greater(y, all((REAL)-0.5)), positive = greater(y, all(0)),
-                       predicted = greater(p, all((REAL)0.5));
-            const vec loss = fnma_(z, y, greater_of(all(0), z));
-            const vec valid_e = where_or_zero(valid, e);
-            linear = linear + where_or_zero(valid, loss);
-            product = fma_(product, valid_e, product + valid_e);
-            const int n_tp = count(both(predicted, positive));
-            measures->tp += n_tp;
-            measures->fp += count(both(predicted, valid)) - n_tp;
-            measures->positives += count(positive);
-            if (deltas) store(deltas + step * width + lane, where_or_zero(valid, p - y));
-        }
-        add_to_doubles(losses + lane, linear + log1p_(product));
+    for (int64_t l = 0; l < network->n_layers; l++) {
+        const ls_simd_layer *layer = &network->layers[l];
+        forward_layer(network, layer, parameters, workspace, n_v, l == network->n_layers - 1);
+        if (l < network->n_layers - 1 && layer->backward == LS_SIMD_SLOPE)
+            activate_rows(layer, workspace, n_v, with_slopes);
     }
 }
 
 ALWAYS_INLINE void finish(const ls_simd_network *network, const REAL *packed, int64_t n_steps, int64_t width,
-                          REAL *workspace, bool with_delta, double *losses, ls_simd_measures *measures)
+                          REAL *workspace, bool with_delta, double losses[LS_SIMD_SUMS][MAX_LANES],
+                          ls_simd_measures *measures)
 {
     const ls_simd_layer *last = &network->layers[network->n_layers - 1];
-    judge_steps(row_at(workspace, last->output_row), packed + network->n_features * width,
-                (network->n_features + 1) * width, n_steps, width,
-                with_delta ? row_at(workspace, last->delta_row) : NULL, losses, measures);
+    const int64_t label_values = ls_simd_label_values(network);
+    const judged rows = {.outputs = row_at(workspace, last->output_row),
+                         .deltas = with_delta ? row_at(workspace, last->delta_row) : NULL,
+                         .row_stride = ROW_STRIDE,
+                         .n_outputs = last->units,
+                         .activation = last->activation,
+                         .labels = packed + network->n_features * width,
+                         .label_step = (network->n_features + label_values) * width,
+                         .label_stride = width,
+                         .n_steps = n_steps,
+                         .width = width};
+    if (network->is_plain) {
+        judge_steps(&rows, losses[LS_SIMD_LOSS], measures);
+    } else {
+        judge_network(network, &rows, losses, measures);
+    }
 }
 
 /* Lanes that are not in use hold 0. */
-static double fold_losses(double losses[MAX_LANES])
+static void add_losses(const ls_simd_network *network, double losses[LS_SIMD_SUMS][MAX_LANES],
+                       ls_simd_measures *measures)
 {
-    for (int distance = 1; distance < MAX_LANES; distance *= 2)
-        for (int i = 0; i < MAX_LANES; i += 2 * distance) losses[i] += losses[i + distance];
-    return losses[0];
+    for (int sum = 0; sum < (network->is_plain ? 1 : LS_SIMD_SUMS); sum++) {
+        for (int distance = 1; distance < MAX_LANES; distance *= 2)
+            for (int i = 0; i < MAX_LANES; i += 2 * distance) losses[sum][i] += losses[sum][i + distance];
+        measures->sums[sum] += losses[sum][0];
+    }
 }
 
 static void gradient(const ls_simd_network *network, const void *parameters, const ls_simd_group *group,
@@ -130,10 +127,12 @@ static void gradient(const ls_simd_network *network, const void *parameters, con
     const int64_t width = group->width, n_parts = MAX_PARTS == 1 ? 1 : width / VL;
     const REAL *packed = group->packed;
     REAL *workspace = workspace_memory;
-    double losses[MAX_LANES] = {0};
+    double losses[LS_SIMD_SUMS][MAX_LANES];
+    memset(losses, 0, sizeof losses[0] * (network->is_plain ? 1 : LS_SIMD_SUMS));
     for (int64_t begin = 0; begin < group->n_steps; begin += LS_SIMD_STEPS) {
         const int64_t left = group->n_steps - begin, n_steps = left < LS_SIMD_STEPS ? left : LS_SIMD_STEPS;
-        forward(network, parameters, packed, n_steps, width, workspace);
+        if (network->dropper.drop) network->dropper.drop(network->dropper.context, begin, n_steps);
+        forward(network, parameters, packed, n_steps, width, workspace, true);
         finish(network, packed, n_steps, width, workspace, true, losses, measures);
         for (int64_t l = network->n_layers - 1; l > 0; l--)
             backward_layer(network, &network->layers[l], parameters, workspace, n_steps * n_parts);
@@ -148,66 +147,74 @@ static void gradient(const ls_simd_network *network, const void *parameters, con
                 add_wide_layer(&network->layers[l], workspace, n_steps * n_parts, n_parts, begin == 0 && !add,
                                sums);
             }
-        packed += n_steps * (network->n_features + 1) * width;
+        packed += n_steps * (network->n_features + ls_simd_label_values(network)) * width;
     }
     if (group->n_steps == 1) add_one_step(network, group->lanes, workspace, sums);
-    measures->loss_sum += fold_losses(losses);
+    add_losses(network, losses, measures);
 }
 
 static void measure(const ls_simd_network *network, const void *parameters, const ls_simd_group *group,
-                    void *workspace, ls_simd_measures *measures)
+                    void *workspace, ls_simd_measures *measures, void *outputs)
 {
+    const ls_simd_layer *last = &network->layers[network->n_layers - 1];
+    const int64_t width = group->width;
     const REAL *packed = group->packed;
-    double losses[MAX_LANES] = {0};
+    REAL *rows = row_at(workspace, last->output_row);
+    double losses[LS_SIMD_SUMS][MAX_LANES];
+    memset(losses, 0, sizeof losses[0] * (network->is_plain ? 1 : LS_SIMD_SUMS));
     for (int64_t begin = 0; begin < group->n_steps; begin += LS_SIMD_STEPS) {
         const int64_t left = group->n_steps - begin, n_steps = left < LS_SIMD_STEPS ? left : LS_SIMD_STEPS;
-        forward(network, parameters, packed, n_steps, group->width, workspace);
-        finish(network, packed, n_steps, group->width, workspace, false, losses, measures);
-        packed += n_steps * (network->n_features + 1) * group->width;
+        forward(network, parameters, packed, n_steps, width, workspace, false);
+        if (measures) finish(network, packed, n_steps, width, workspace, false, losses, measures);
+        /* Those of a plain network are still sums. */
+        if (outputs && (network->is_plain || !measures))
+            activate_outputs(last, rows, ROW_STRIDE, n_steps * width);
+        for (int64_t unit = 0; outputs && unit < last->units; unit++)
+            memcpy((REAL *)outputs + (unit * group->n_steps + begin) * width, rows + unit * ROW_STRIDE,
+                   (size_t)(n_steps * width) * sizeof(REAL));
+        packed += n_steps * (network->n_features + ls_simd_label_values(network)) * width;
     }
-    measures->loss_sum += fold_losses(losses);
+    if (measures) add_losses(network, losses, measures);
 }
 
-static void predict(const ls_simd_network *network, const void *parameters, const ls_simd_group *group,
-                    void *workspace, void *p)
+static void judge(const ls_simd_network *network, void *outputs, const void *labels, int64_t n_steps,
+                  void *deltas, ls_simd_measures *measures)
 {
-    const REAL *packed = group->packed;
-    const REAL *logits = row_at(workspace, network->layers[network->n_layers - 1].output_row);
-    REAL *out = p;
-    for (int64_t begin = 0; begin < group->n_steps; begin += LS_SIMD_STEPS) {
-        const int64_t left = group->n_steps - begin, n_steps = left < LS_SIMD_STEPS ? left : LS_SIMD_STEPS;
-        forward(network, parameters, packed, n_steps, group->width, workspace);
-        for (int64_t i = 0; i < n_steps * group->width; i += VL, out += VL) {
-            const vec z = load(logits + i);
-            store(out, sigmoid_of(z, exp_minus(z)));
-        }
-        packed += n_steps * (network->n_features + 1) * group->width;
+    enum { STRIDE = LS_SIMD_STEPS * MAX_LANES };
+    const ls_simd_layer *last = &network->layers[network->n_layers - 1];
+    double losses[LS_SIMD_SUMS][MAX_LANES] = {0};
+    const judged rows = {.outputs = outputs,
+                         .deltas = deltas,
+                         .row_stride = STRIDE,
+                         .n_outputs = last->units,
+                         .activation = last->activation,
+                         .labels = labels,
+                         .label_step = MAX_LANES,
+                         .label_stride = STRIDE,
+                         .n_steps = n_steps,
+                         .width = MAX_LANES};
+    if (network->is_plain) {
+        judge_steps(&rows, losses[LS_SIMD_LOSS], measures);
+        activate_outputs(last, outputs, STRIDE, n_steps * MAX_LANES);
+    } else {
+        judge_network(network, &rows, losses, measures);
+    }
+    add_losses(network, losses, measures);
+}
+
+static void activate_values(ls_activation activation, int64_t n, void *z, void *slopes)
+{
+    for (int64_t i = 0; i < n; i += VL) {
+        vec slope;
+        const vec value = value_and_slope(activation, load((REAL *)z + i), &slope);
+        store((REAL *)z + i, value);
+        store((REAL *)slopes + i, slope);
     }
 }
 
-static void judge(const void *logits, const void *labels, int64_t n_steps, void *deltas,
-                  ls_simd_measures *measures)
+static void multiply(int64_t n, void *a, const void *b)
 {
-    double losses[MAX_LANES] = {0};
-    for (int64_t step = 0; step < n_steps; step += LS_SIMD_STEPS) {
-        const int64_t at = step * MAX_LANES,
-                      n = n_steps - step < LS_SIMD_STEPS ? n_steps - step : LS_SIMD_STEPS;
-        judge_steps((const REAL *)logits + at, (const REAL *)labels + at, MAX_LANES, n, MAX_LANES,
-                    (REAL *)deltas + at, losses, measures);
-    }
-    measures->loss_sum += fold_losses(losses);
-}
-
-static void activate_values(ls_activation activation, int64_t n, void *z)
-{
-    for (REAL *at = z, *end = at + n; at < end; at += VL) store(at, activate(activation, load(at)));
-}
-
-static void multiply_by_derivative(ls_activation activation, const void *values, int64_t n, void *deltas)
-{
-    REAL *d = deltas;
-    for (int64_t i = 0; i < n; i += VL)
-        store(d + i, load(d + i) * derivative(activation, load((const REAL *)values + i)));
+    for (int64_t i = 0; i < n; i += VL) store((REAL *)a + i, load((REAL *)a + i) * load((const REAL *)b + i));
 }
 
 #define ELEMENTWISE(name, expression)                                                                        \
@@ -222,6 +229,9 @@ ELEMENTWISE(tanh_values, tanh_(v))
 ELEMENTWISE(exp_minus_values, exp_minus(v))
 ELEMENTWISE(sigmoid_values, sigmoid_of(v, exp_minus(v)))
 ELEMENTWISE(log1p_values, log1p_(v))
+ELEMENTWISE(gelu_values, value_of(LS_GELU, v))
+ELEMENTWISE(softplus_values, value_of(LS_SOFTPLUS, v))
+ELEMENTWISE(elu_values, value_of(LS_ELU, v))
 
 extern const ls_simd_kernel LS_SIMD_SYMBOL;
 const ls_simd_kernel LS_SIMD_SYMBOL = {
@@ -230,12 +240,14 @@ const ls_simd_kernel LS_SIMD_SYMBOL = {
     .arrange = arrange,
     .gradient = gradient,
     .measure = measure,
-    .predict = predict,
     .judge = judge,
     .activate = activate_values,
-    .multiply_by_derivative = multiply_by_derivative,
+    .multiply = multiply,
     .tanh = tanh_values,
     .exp_minus = exp_minus_values,
     .sigmoid = sigmoid_values,
     .log1p = log1p_values,
+    .gelu = gelu_values,
+    .softplus = softplus_values,
+    .elu = elu_values,
 };

@@ -31,8 +31,8 @@ typedef struct dense {
     REAL *out;
     int64_t n_out;
     const REAL *bias;         /* of the rows of out, forward */
-    ls_activation activation; /* of the rows of out */
-    const REAL *values;       /* outputs of the layer whose derivatives are summed, backward */
+    ls_simd_fused activation; /* of the rows of out */
+    const REAL *values;       /* backward, what its derivatives follow from, of the layer below */
 } dense;
 
 /* Part of a sum's terms, few enough that their rows stay in the nearest cache. */
@@ -195,7 +195,7 @@ static void forward_layer(const ls_simd_network *network, const ls_simd_layer *l
                      .out = row_at(workspace, layer->output_row),
                      .n_out = layer->units,
                      .bias = parameters + layer->bias,
-                     .activation = is_last ? LS_LINEAR : layer->activation};
+                     .activation = is_last ? LS_SIMD_LINEAR : layer->forward};
     compute_dense(false, &d, n_v);
 }
 
@@ -211,7 +211,7 @@ static void backward_layer(const ls_simd_network *network, const ls_simd_layer *
                      .arranged = arranged_weights(network, layer, true),
                      .out = row_at(workspace, layer[-1].delta_row),
                      .n_out = layer->n_inputs,
-                     .activation = layer[-1].activation,
-                     .values = row_at(workspace, layer[-1].output_row)};
+                     .activation = layer[-1].backward,
+                     .values = row_at(workspace, layer[-1].slope_row)};
     compute_dense(true, &d, n_v);
 }

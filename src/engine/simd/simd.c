@@ -13,6 +13,7 @@
 
 #include "base/memory.h"
 #include "base/wide.h"
+#include "engine/dropout.h"
 #include "engine/engine.h"
 #include "engine/simd/kernel.h"
 
@@ -30,8 +31,15 @@ typedef struct simd_state {
     int64_t padded_parameters;
     char *workspace;
     char *sums; /* of groups that wait for their neighbour: padded_parameters values per level of the tree */
-    char *arranged;             /* weights, or NULL where all layers are narrow */
-    char *measured;             /* rows packed for measuring and predicting, and predictions */
+    char *arranged;            /* weights, or NULL where all layers are narrow */
+    int64_t row_values;        /* of a packed sample */
+    int64_t n_label_columns;   /* of rows that are to be packed */
+    ls_dropout *dropout;       /* NULL where no layer drops any */
+    const int64_t *group_rows; /* of the shards of the group that is computed, */
+    int64_t group_shards, group_width;
+    int64_t group_sample;       /* and the number of the first one's first row */
+    char *measured;             /* rows packed for measuring and predicting, */
+    char *outputs;              /* and their outputs, unit by unit */
     ls_simd_measures *measures; /* one per level */
 } simd_state;
 
@@ -41,6 +49,28 @@ enum {
 };
 
 enum { MEASURED_STEPS = 4 * LS_SIMD_STEPS };
+
+static ls_simd_fused fused(ls_activation activation)
+{
+    switch (activation) {
+    case LS_LINEAR:
+        return LS_SIMD_LINEAR;
+    case LS_TANH:
+        return LS_SIMD_TANH;
+    case LS_RELU:
+        return LS_SIMD_RELU;
+    case LS_SIGMOID:
+        return LS_SIMD_SIGMOID;
+    case LS_ELU:
+    case LS_SELU:
+    case LS_GELU:
+    case LS_SOFTPLUS:
+    case LS_LEAKY_RELU:
+    case LS_SOFTMAX:
+        break;
+    }
+    return LS_SIMD_SLOPE;
+}
 
 /* Lanes of a shard: as many as keep its rows within a chunk of steps, which is then folded once, and so many
  * over all shards that a few ranks can fill their vectors. */
@@ -54,14 +84,34 @@ static int64_t choose_shard_lanes(int64_t batch_size, int64_t n_shards, int64_t 
     return lanes;
 }
 
-static ls_status make_layers(simd_state *state, const ls_model *model)
+/* Rows for what the values do not tell: derivatives of some activations, and which outputs are dropped. */
+static void keep_slopes(ls_simd_network *network, ls_simd_layer *layer, bool drops)
 {
+    layer->backward = drops ? LS_SIMD_SLOPE : fused(layer->activation);
+    layer->forward = layer->backward == LS_SIMD_SLOPE ? LS_SIMD_LINEAR : layer->backward;
+    layer->slope_row = layer->output_row;
+    if (layer->backward != LS_SIMD_SLOPE) return;
+    layer->slope_row = network->n_rows;
+    network->n_rows += layer->units;
+    if (!drops) return;
+    layer->mask_row = network->n_rows;
+    network->n_rows += layer->units;
+}
+
+static ls_status make_layers(simd_state *state, const ls_engine *engine)
+{
+    const ls_model *model = engine->model;
     ls_simd_network *network = &state->network;
     LS_TRY(ls_alloc(&network->layers, (size_t)model->n_layers, sizeof *network->layers, "engine"));
     network->n_layers = model->n_layers;
     network->n_features = model->n_features;
     network->n_parameters = model->n_parameters;
     network->n_rows = LS_SIMD_ROW_FEATURES + model->n_features;
+    network->loss = model->loss;
+    network->is_plain = engine->is_plain;
+    network->n_targets = engine->targets.n_columns;
+    network->label_smoothing = model->label_smoothing;
+    network->huber_delta = model->huber_delta;
     for (int64_t l = 0; l < model->n_layers; l++) {
         const ls_layer *layer = &model->layers[l];
         network->layers[l] =
@@ -76,6 +126,7 @@ static ls_status make_layers(simd_state *state, const ls_model *model)
         network->layers[l].is_wide = layer->units >= state->kernel->lanes;
         network->layers[l].is_arranged = layer->units >= ARRANGED_UNITS && layer->n_inputs >= ARRANGED_UNITS;
         network->n_rows += 2 * layer->units;
+        keep_slopes(network, &network->layers[l], layer->dropout > 0);
     }
     return LS_OK;
 }
@@ -164,7 +215,9 @@ static void simd_destroy(ls_engine *engine)
     ls_free(state->sums);
     ls_free(state->measures);
     ls_free(state->measured);
+    ls_free(state->outputs);
     ls_free(state->arranged);
+    ls_dropout_destroy(state->dropout);
     ls_free(state);
 }
 
@@ -172,6 +225,8 @@ static size_t value_size(const ls_engine *engine)
 {
     return ls_dtype_size(engine->model->dtype);
 }
+
+static void drop(void *context, int64_t begin, int64_t n_steps);
 
 static ls_status simd_create(ls_engine *engine)
 {
@@ -189,7 +244,11 @@ static ls_status simd_create(ls_engine *engine)
                        getenv("LOCKSTEP_SIMD"));
     while (state->shard_lanes >> state->shard_shift > 1) state->shard_shift++;
     state->padded_parameters = model->n_parameters + state->kernel->lanes;
-    LS_TRY(make_layers(state, model));
+    LS_TRY(make_layers(state, engine));
+    state->row_values = model->n_features + ls_simd_label_values(&state->network);
+    state->n_label_columns = ls_targets_row_values(&engine->targets);
+    LS_TRY(ls_dropout_create(model, engine->dropout_seed, &state->dropout));
+    if (state->dropout) state->network.dropper = (ls_simd_dropper){drop, engine};
     LS_TRY(make_tiles(state));
     const size_t levels = (size_t)ls_tree_levels(engine->n_shards);
     const size_t row = (size_t)ls_simd_row_stride(state->max_lanes),
@@ -197,7 +256,8 @@ static ls_status simd_create(ls_engine *engine)
     LS_TRY(ls_alloc(&state->workspace, (size_t)state->network.n_rows * row, size, "layer outputs"));
     LS_TRY(ls_alloc(&state->sums, levels * (size_t)state->padded_parameters, size, "gradient sums"));
     LS_TRY(ls_alloc(&state->measures, levels, sizeof *state->measures, "engine"));
-    LS_TRY(ls_alloc(&state->measured, n_measured * (size_t)(model->n_features + 2), size, "packed rows"));
+    LS_TRY(ls_alloc(&state->measured, n_measured * (size_t)state->row_values, size, "packed rows"));
+    LS_TRY(ls_alloc(&state->outputs, n_measured * (size_t)ls_model_n_outputs(model), size, "outputs"));
     for (int64_t l = 0; l < model->n_layers && !state->arranged; l++)
         if (state->network.layers[l].is_arranged)
             LS_TRY(ls_alloc(&state->arranged, 2 * (size_t)model->n_parameters, size, "arranged weights"));
@@ -218,6 +278,30 @@ static void arrange_weights(const ls_engine *engine, int64_t n_rows)
     state->network.arranged = n_rows >= ARRANGED_ROWS ? state->arranged : NULL;
     if (state->network.arranged)
         state->kernel->arrange(&state->network, engine->model->parameters, state->arranged);
+}
+
+/* Masks for some steps of the group that is computed. */
+static void drop(void *context, int64_t begin, int64_t n_steps)
+{
+    const ls_engine *engine = context;
+    const simd_state *state = engine->state;
+    const size_t stride = (size_t)ls_simd_row_stride(state->max_lanes), size = value_size(engine);
+    const int64_t lanes = state->shard_lanes;
+    for (int64_t l = 0; l < state->network.n_layers; l++) {
+        const ls_simd_layer *layer = &state->network.layers[l];
+        if (!layer->mask_row) continue;
+        char *rows = state->workspace + (size_t)layer->mask_row * stride * size;
+        int64_t sample = state->group_sample;
+        for (int64_t s = 0; s < state->group_shards; s++) {
+            const ls_dropout_block block = {.first_sample = sample + begin * lanes,
+                                            .n_steps = n_steps,
+                                            .lanes = lanes,
+                                            .step_values = state->group_width,
+                                            .unit_values = (int64_t)stride};
+            ls_dropout_fill(state->dropout, l, &block, rows + (size_t)(s * lanes) * size);
+            sample += state->group_rows[s];
+        }
+    }
 }
 
 /* ---- groups of shards ---- */
@@ -242,10 +326,11 @@ static shard_group group_of(const simd_state *state, const int64_t *shard_rows, 
 
 static size_t simd_packed_size(const ls_engine *engine, const int64_t *shard_rows, int64_t n_shards)
 {
+    const simd_state *state = engine->state;
     int64_t n_values = 0;
     for (int64_t s = 0; s < n_shards;) {
-        const shard_group group = group_of(engine->state, shard_rows + s, n_shards - s);
-        n_values += group.n_steps * group.width * (engine->model->n_features + 1);
+        const shard_group group = group_of(state, shard_rows + s, n_shards - s);
+        n_values += group.n_steps * group.width * state->row_values;
         s += group.n_shards;
     }
     return (size_t)n_values * value_size(engine);
@@ -276,7 +361,7 @@ static void simd_pack(const ls_engine *engine, const ls_rows *rows, const int64_
             pack_group_float64(state, &group, rows + s, shard_rows + s, (double *)to);
         }
         s += group.n_shards;
-        to += (size_t)(group.n_steps * group.width * (engine->model->n_features + 1)) * value_size(engine);
+        to += (size_t)(group.n_steps * group.width * state->row_values) * value_size(engine);
     }
 }
 
@@ -299,7 +384,8 @@ static void add_level(const ls_engine *engine, void *message, int level)
                          sums_at(engine, message, level + 1));
     ls_simd_measures *left = &((simd_state *)engine->state)->measures[level];
     const ls_simd_measures *right = left + 1;
-    left->loss_sum += right->loss_sum;
+    for (int i = 0; i < LS_SIMD_SUMS; i++) left->sums[i] += right->sums[i];
+    left->correct += right->correct;
     left->tp += right->tp;
     left->fp += right->fp;
     left->positives += right->positives;
@@ -326,11 +412,16 @@ static void simd_gradient(ls_engine *engine, const void *packed, const int64_t *
         void *sums = sums_at(engine, message, at_level);
         if (!add) state->measures[at_level] = (ls_simd_measures){0};
         if (group.n_steps == 0) memset(sums, 0, (size_t)engine->layout.n_reals * size);
+        state->group_rows = shard_rows + s;
+        state->group_shards = shards.n_shards;
+        state->group_width = group.width;
+        state->group_sample = engine->first_sample;
         if (group.n_steps > 0)
             state->kernel->gradient(&state->network, engine->model->parameters, &group, state->workspace, add,
                                     sums, &state->measures[at_level]);
+        for (int64_t i = 0; i < shards.n_shards; i++) engine->first_sample += shard_rows[s + i];
         s += shards.n_shards;
-        at += (size_t)(group.n_steps * group.width * (engine->model->n_features + 1)) * size;
+        at += (size_t)(group.n_steps * group.width * state->row_values) * size;
         level = at_level + 1;
         /* Each factor 2 of the groups done completes a right half. */
         for (int64_t complete = add ? done / 2 : done; complete % 2 == 0; complete /= 2) {
@@ -338,9 +429,9 @@ static void simd_gradient(ls_engine *engine, const void *packed, const int64_t *
             add_level(engine, message, level - 1);
         }
     }
-    const ls_metrics metrics = ls_simd_metrics(state->measures, n_samples);
+    const ls_metrics metrics = ls_simd_metrics(&state->network, state->measures, n_samples);
     memset(ls_message_ints(&engine->layout, message), 0, (size_t)engine->layout.n_ints * sizeof(int64_t));
-    ls_step_put_metrics(&engine->layout, message, &metrics);
+    ls_step_put_metrics(engine, &engine->layout, message, &metrics);
 }
 
 /* ---- whole sets ---- */
@@ -360,37 +451,45 @@ static ls_simd_group pack_measured(const ls_engine *engine, const void *x, const
     return (ls_simd_group){.packed = state->measured, .n_steps = group.n_steps, .width = group.width};
 }
 
-static void simd_measure(ls_engine *engine, const void *x, const void *y, int64_t n_rows, ls_metrics *metrics)
+/* Outputs of some rows, unit by unit, to rows of them. */
+static void turn_outputs(const ls_engine *engine, int64_t unit_values, int64_t n_rows, char *to)
 {
     const simd_state *state = engine->state;
-    const size_t size = value_size(engine), row_size = (size_t)engine->model->n_features * size;
+    const int64_t n_outputs = ls_model_n_outputs(engine->model);
+    const size_t size = value_size(engine);
+    if (n_outputs == 1) {
+        memcpy(to, state->outputs, (size_t)n_rows * size);
+        return;
+    }
+    for (int64_t row = 0; row < n_rows; row++)
+        for (int64_t unit = 0; unit < n_outputs; unit++)
+            memcpy(to + (size_t)(row * n_outputs + unit) * size,
+                   state->outputs + (size_t)(unit * unit_values + row) * size, size);
+}
+
+static void simd_measure(ls_engine *engine, const void *x, const void *y, int64_t n_rows, ls_metrics *metrics,
+                         void *outputs)
+{
+    const simd_state *state = engine->state;
+    const size_t size = value_size(engine), row_size = (size_t)engine->model->n_features * size,
+                 y_size = (size_t)ls_targets_row_values(&engine->targets) * size,
+                 output_size = (size_t)ls_model_n_outputs(engine->model) * size;
     const int64_t most = MEASURED_STEPS * state->max_lanes;
     arrange_weights(engine, n_rows);
     for (int64_t row = 0, rows; row < n_rows; row += rows) {
         ls_simd_measures measures = {0};
         rows = n_rows - row < most ? n_rows - row : most;
-        const ls_simd_group group = pack_measured(engine, (const char *)x + (size_t)row * row_size,
-                                                  (const char *)y + (size_t)row * size, rows);
-        state->kernel->measure(&state->network, engine->model->parameters, &group, state->workspace,
-                               &measures);
-        const ls_metrics part = ls_simd_metrics(&measures, rows);
-        ls_metrics_add(metrics, &part);
-    }
-}
-
-static void simd_predict(ls_engine *engine, const void *x, int64_t n_rows, void *p)
-{
-    const simd_state *state = engine->state;
-    const size_t size = value_size(engine), row_size = (size_t)engine->model->n_features * size;
-    const int64_t most = MEASURED_STEPS * state->max_lanes;
-    arrange_weights(engine, n_rows);
-    char *out = state->measured + (size_t)(most * (engine->model->n_features + 1)) * size;
-    for (int64_t row = 0, rows; row < n_rows; row += rows) {
-        rows = n_rows - row < most ? n_rows - row : most;
         const ls_simd_group group =
-            pack_measured(engine, (const char *)x + (size_t)row * row_size, NULL, rows);
-        state->kernel->predict(&state->network, engine->model->parameters, &group, state->workspace, out);
-        memcpy((char *)p + (size_t)row * size, out, (size_t)rows * size);
+            pack_measured(engine, (const char *)x + (size_t)row * row_size,
+                          metrics ? (const char *)y + (size_t)row * y_size : NULL, rows);
+        state->kernel->measure(&state->network, engine->model->parameters, &group, state->workspace,
+                               metrics ? &measures : NULL, outputs ? state->outputs : NULL);
+        if (outputs)
+            turn_outputs(engine, group.n_steps * group.width, rows,
+                         (char *)outputs + (size_t)row * output_size);
+        if (!metrics) continue;
+        const ls_metrics part = ls_simd_metrics(&state->network, &measures, rows);
+        ls_metrics_add(metrics, &part);
     }
 }
 
@@ -409,5 +508,4 @@ const ls_engine_kind ls_engine_simd = {
     .pack = simd_pack,
     .gradient = simd_gradient,
     .measure = simd_measure,
-    .predict = simd_predict,
 };

@@ -8,6 +8,9 @@
 #define LN_2_LOW   0x1.abc9e3b39803fp-56
 #define TANH_LIMIT 20                   /* from here on tanh rounds to 1 */
 #define EXP_LIMIT  0x1.6232bdd7abcd2p+9 /* beyond, exp(-x) is below the smallest normal number */
+#define TAIL_LIMIT 64                   /* from here on the normal distribution's tail is 0 */
+#define TAIL_K     5
+#define TAIL_S     1
 static const REAL expm1_q[] = {0x1.1f95794384687p-29,
                                0x1.af5ef29118539p-26,
                                0x1.27e4c59496a8ep-22,
@@ -22,14 +25,28 @@ static const REAL expm1_q[] = {0x1.1f95794384687p-29,
 static const REAL log_r[] = {0x1.0f6a9a3470da6p-3, 0x1.0f5bf60835854p-3, 0x1.3b20b4deb2efcp-3,
                              0x1.745cddff662ecp-3, 0x1.c71c7259aa3ebp-3, 0x1.249249242aaf5p-2,
                              0x1.9999999999e06p-2, 0x1.5555555555555p-1};
+static const REAL tail_f[] = {
+    0x1.3dcaacdbccc1cp-34, 0x1.bb780a2ea457cp-36,  -0x1.ca11e0f2084d8p-31, -0x1.dc9834adba149p-32,
+    0x1.83cd94bb3de24p-28, 0x1.148e53cad4072p-28,  -0x1.1ada12e0942c2p-25, -0x1.cde1358e844ccp-26,
+    0x1.a9d300b126c70p-23, 0x1.13d88f68e1828p-23,  -0x1.5f5533b7cf71cp-20, -0x1.2fb05825a034dp-24,
+    0x1.3004b6dd9942ep-17, -0x1.4c0d86146a022p-17, -0x1.c1b1d2a0b8aa8p-15, 0x1.7e61e047b191ap-13,
+    0x1.0571a6a76184fp-17, -0x1.b75f4f7ea9022p-10, 0x1.ab6d038d2b10ep-8,   -0x1.f11aab030d549p-7,
+    0x1.92037bab4777cp-6,  -0x1.b08e0007b4c2dp-6,  0x1.47c1d03054878p-7,   0x1.fc66cc64a13dep-6,
+    -0x1.76ff86859eb14p-4, 0x1.d8979b0f2b39dp-2};
 #else
 #define LOG2_E     0x1.715476p+0f
 #define LN_2_HIGH  0x1.62e430p-1f
 #define LN_2_LOW   (-0x1.05c610p-29f)
 #define TANH_LIMIT 9.25f
 #define EXP_LIMIT  0x1.5d589ep+6f
+#define TAIL_LIMIT 64
+#define TAIL_K     3.5f
+#define TAIL_S     2
 static const REAL expm1_q[] = {0x1.6d992ep-10f, 0x1.122836p-7f, 0x1.555486p-5f, 0x1.5554b0p-3f, 0x1p-1f};
 static const REAL log_r[] = {0x1.31e678p-2f, 0x1.995e9cp-2f, 0x1.55557ap-1f};
+static const REAL tail_f[] = {-0x1.a504d8p-15f, -0x1.be5c18p-16f, 0x1.d6ae08p-12f, 0x1.4afc18p-13f,
+                              -0x1.a69c5ep-9f,  0x1.f4a1f8p-10f,  0x1.6da9dap-6f,  -0x1.45f404p-4f,
+                              0x1.1a14cap-3f,   -0x1.fd0e9ep-4f,  -0x1.0f7f58p-7f, 0x1.b396fap-1f};
 #endif
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
@@ -84,4 +101,24 @@ ALWAYS_INLINE vec log1p_(vec x)
     const vec small = fma_(k, all(LN_2_LOW), lost);
     const vec log = fma_(k, all(LN_2_HIGH), f - (s * (f - series) - small));
     return log + (x - x); /* NaN and infinity have no significand */
+}
+
+/* exp(x) - 1 for x <= 0, where a is |x|. */
+ALWAYS_INLINE vec expm1_minus(vec a)
+{
+    vec scale;
+    const vec p = reduced_expm1(-1, smaller_of(all(EXP_LIMIT), a), &scale);
+    return fma_(scale, p, scale - all(1));
+}
+
+/* The normal distribution's density at x times sqrt(2 pi), exp(-x^2 / 2), and its tail beyond |x|: with u =
+ * (a - k) / (a + k), a = |x|, (1 + s a) * exp(a^2 / 2) * tail is a polynomial in u (Shepherd and Laframboise
+ * 1981). */
+ALWAYS_INLINE vec normal_tail(vec x, vec *bell)
+{
+    const vec a = smaller_of(all(TAIL_LIMIT), magnitude(x)), half = all((REAL)0.5) * a, square = half * a,
+              lost = fnma_(half, a, square);
+    const vec u = (a - all(TAIL_K)) / (a + all(TAIL_K)), e = exp_minus(square);
+    *bell = fma_(e, lost, e);
+    return *bell * polynomial(u, tail_f, sizeof tail_f / sizeof tail_f[0]) / fma_(all(TAIL_S), a, all(1));
 }

@@ -1,0 +1,54 @@
+#include <math.h>
+
+#include "base/memory.h"
+#include "data/dataset.h"
+
+enum { PIECE_ROWS = 1 << 16 };
+
+/* What the ranks add up: each quantity such that the greatest of all ranks is that of the whole set. */
+enum { NEGATIVE_MINIMUM, MAXIMUM, HAS_FRACTIONS, N_EXTREMES };
+
+static void take(const double *values, int64_t n, double extremes[N_EXTREMES])
+{
+    for (int64_t i = 0; i < n; i++) {
+        if (-values[i] > extremes[NEGATIVE_MINIMUM]) extremes[NEGATIVE_MINIMUM] = -values[i];
+        if (values[i] > extremes[MAXIMUM]) extremes[MAXIMUM] = values[i];
+        if (values[i] != floor(values[i])) extremes[HAS_FRACTIONS] = 1;
+    }
+}
+
+static ls_status scan_own_rows(ls_session *session, ls_dataset *dataset, int64_t n_columns,
+                               double extremes[N_EXTREMES])
+{
+    const int64_t n = ls_dataset_n_samples(dataset), begin = ls_split(n, session->size, session->rank),
+                  end = ls_split(n, session->size, session->rank + 1);
+    double *values;
+    LS_TRY(ls_alloc(&values, (size_t)(PIECE_ROWS * n_columns), sizeof *values, "targets"));
+    ls_status status = LS_OK;
+    for (int64_t row = begin; row < end && status == LS_OK; row += PIECE_ROWS) {
+        const int64_t rows = end - row < PIECE_ROWS ? end - row : PIECE_ROWS;
+        status = ls_dataset_read_targets(dataset, row, rows, values);
+        if (status == LS_OK) take(values, rows * n_columns, extremes);
+    }
+    ls_free(values);
+    return status;
+}
+
+ls_status ls_dataset_scan_targets(ls_session *session, ls_dataset *dataset, ls_target_range *range)
+{
+    double extremes[N_EXTREMES] = {-INFINITY, -INFINITY, 0};
+    *range = (ls_target_range){.n_columns = ls_dataset_target_columns(dataset),
+                               .is_integer = ls_dataset_targets_are_integers(dataset)};
+    const int64_t n_classes = ls_dataset_generated_classes(dataset);
+    if (n_classes > 0) {
+        range->maximum = (double)(n_classes - 1);
+        range->is_whole = true;
+        return LS_OK;
+    }
+    LS_TRY(ls_session_agree(session, scan_own_rows(session, dataset, range->n_columns, extremes)));
+    LS_TRY(ls_session_greatest(session, extremes, N_EXTREMES));
+    range->minimum = -extremes[NEGATIVE_MINIMUM];
+    range->maximum = extremes[MAXIMUM];
+    range->is_whole = extremes[HAS_FRACTIONS] == 0;
+    return LS_OK;
+}

@@ -543,8 +543,6 @@ static void what_we_would_compute_otherwise_is_refused_by_name(void **state)
          "1 softmax unit:"},
         {{.model_config = SEQUENTIAL(INPUT DENSE("h", "3", "\"softmax\"", "") "," OUTPUT)},
          "layer 1 is softmax"},
-        {{.model_config = SEQUENTIAL(INPUT HIDDEN "," DENSE("o", "2", "\"sigmoid\"", ""))},
-         "2 sigmoid units:"},
         {{.model_config = LAYERS(DENSE("h", "4", "\"relu\"", ""))},
          "the shape is (2, 3), model_config says (2, 4)"},
         {{.model_config = LAYERS(DENSE("h", "2147483647", "\"relu\"", ""))}, "model_config says"},

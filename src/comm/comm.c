@@ -71,7 +71,7 @@ static ls_status read_transport(bool *messages_only)
     return ls_fail(LS_E_USAGE, "LOCKSTEP_TRANSPORT is '%.100s': it must be shared or messages", wanted);
 }
 
-static ls_status find_node(ls_session *session)
+static ls_status split_node(ls_session *session)
 {
     if (session->messages_only)
         return ls_mpi_check(MPI_Comm_dup(MPI_COMM_SELF, &session->node), "MPI_Comm_dup");
@@ -80,14 +80,30 @@ static ls_status find_node(ls_session *session)
         "MPI_Comm_split_type");
 }
 
+static ls_status find_node(ls_session *session)
+{
+    int local;
+    LS_TRY(split_node(session));
+    LS_TRY(ls_mpi_check(MPI_Comm_rank(session->node, &local), "MPI_Comm_rank"));
+    LS_TRY(ls_mpi_check(MPI_Comm_size(session->node, &session->node_size), "MPI_Comm_size"));
+    session->first_on_node = session->rank - local;
+    return LS_OK;
+}
+
+static ls_status use_comm(ls_session *session)
+{
+    LS_TRY(
+        ls_mpi_check(MPI_Comm_set_errhandler(session->comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler"));
+    LS_TRY(ls_mpi_check(MPI_Comm_rank(session->comm, &session->rank), "MPI_Comm_rank"));
+    return ls_mpi_check(MPI_Comm_size(session->comm, &session->size), "MPI_Comm_size");
+}
+
 /* Moves this process' place into memory that the other ranks of the node can read even when it is stopped. */
 static ls_status share_board(ls_session *session)
 {
     LS_TRY(find_node(session));
-    int local;
-    LS_TRY(ls_mpi_check(MPI_Comm_rank(session->node, &local), "MPI_Comm_rank"));
-    LS_TRY(ls_mpi_check(MPI_Comm_size(session->node, &session->node_size), "MPI_Comm_size"));
-    session->first_on_node = session->rank - local;
+    session->ranks_of_node = session->node_size;
+    const int local = session->rank - session->first_on_node;
     const size_t size = sizeof(ls_board) + (size_t)session->node_size * sizeof(ls_place);
     void *base;
     MPI_Aint shared_size;
@@ -134,10 +150,7 @@ static ls_status begin(ls_session *session)
     LS_TRY(
         ls_mpi_check(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler"));
     LS_TRY(order_by_node(&session->comm));
-    LS_TRY(
-        ls_mpi_check(MPI_Comm_set_errhandler(session->comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler"));
-    LS_TRY(ls_mpi_check(MPI_Comm_rank(session->comm, &session->rank), "MPI_Comm_rank"));
-    LS_TRY(ls_mpi_check(MPI_Comm_size(session->comm, &session->size), "MPI_Comm_size"));
+    LS_TRY(use_comm(session));
     ls_blas_one_thread();
     LS_TRY(ls_session_agree(session, read_transport(&session->messages_only)));
     LS_TRY(ls_roll_call_launcher(session->size));
@@ -180,6 +193,41 @@ void ls_session_close(ls_session *session)
     ls_watchdog_stop(session);
     end(session);
     ls_free(session);
+}
+
+static ls_status begin_group(const ls_session *session, int n_groups, ls_session *group)
+{
+    int number = 0;
+    while (ls_split(session->size, n_groups, number + 1) <= session->rank) number++;
+    *group = (ls_session){.messages_only = session->messages_only,
+                          .comm = MPI_COMM_NULL,
+                          .node = MPI_COMM_NULL,
+                          .window = MPI_WIN_NULL,
+                          .board = session->board,
+                          .first_rank = (int)ls_split(session->size, n_groups, number),
+                          .ranks_of_node = session->ranks_of_node};
+    LS_TRY(
+        ls_mpi_check(MPI_Comm_split(session->comm, number, session->rank, &group->comm), "MPI_Comm_split"));
+    LS_TRY(use_comm(group));
+    return find_node(group);
+}
+
+ls_status ls_group_open(ls_session *session, int n_groups, ls_session **group)
+{
+    LS_TRY(ls_session_agree(session, ls_alloc(group, 1, sizeof **group, "group of ranks")));
+    const ls_status status = ls_session_agree(session, begin_group(session, n_groups, *group));
+    if (status == LS_OK) return LS_OK;
+    ls_group_close(*group);
+    *group = NULL;
+    return status;
+}
+
+void ls_group_close(ls_session *group)
+{
+    if (!group) return;
+    if (group->node != MPI_COMM_NULL) MPI_Comm_free(&group->node);
+    if (group->comm != MPI_COMM_NULL) MPI_Comm_free(&group->comm);
+    ls_free(group);
 }
 
 int ls_session_rank(const ls_session *session)

@@ -26,6 +26,8 @@ struct ls_session {
     MPI_Comm node;      /* the ranks of this node, in the order of comm */
     int node_size;
     int first_on_node; /* rank in comm of the node's first */
+    int first_rank;    /* of a group: number of its first rank in the whole session, otherwise 0 */
+    int ranks_of_node; /* ranks on this node, those of other groups too */
     MPI_Win window;    /* holds the board */
     ls_board *board;
     struct ls_watchdog *watchdog; /* or NULL */
@@ -36,6 +38,15 @@ struct ls_session {
  * the job: they may wait for this one for ever, and without MPI nothing can be agreed on. One message to
  * stderr, MPI_Abort with LS_E_MPI. A lone rank, or one whose MPI_Init failed, gets LS_E_MPI back. Local. */
 ls_status ls_mpi_check(int code, const char *call);
+
+/* Cuts the session into n_groups, 1 .. size, of neighbouring ranks, and gives this rank a session of its
+ * group alone, for any collective function of the library while the groups work each by itself. The watch
+ * over the session goes on. Collective; n_groups must agree. The caller ends *group by ls_group_close before
+ * the session. */
+ls_status ls_group_open(ls_session *session, int n_groups, ls_session **group);
+
+/* Collective over the group; NULL is allowed. */
+void ls_group_close(ls_session *group);
 
 /* Broadcasts n bytes from rank 0, in pieces below 2^31. Collective; n must agree on all ranks. */
 ls_status ls_broadcast(ls_session *session, void *data, size_t n);

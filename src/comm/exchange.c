@@ -218,7 +218,7 @@ static ls_status begin_to_send(const ls_exchange *exchange, const char *out, siz
 static ls_status begin_to_receive(const ls_exchange *exchange, char *in, size_t n, int from,
                                   MPI_Request *request)
 {
-    ls_place_at(LS_AT_REDUCE, exchange->session_ranks[from]);
+    ls_place_at(LS_AT_REDUCE, exchange->session->first_rank + exchange->session_ranks[from]);
     return ls_mpi_check(
         MPI_Irecv(in, (int)n, MPI_BYTE, exchange->session_ranks[from], TAG, exchange->session->comm, request),
         "MPI_Irecv");

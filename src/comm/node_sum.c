@@ -282,7 +282,7 @@ static void wait_for(const ls_node_sum *sum, _Atomic uint64_t *flag, int rank)
 {
     if (atomic_load_explicit(flag, memory_order_acquire) >= sum->turn) return;
     const double begin = ls_wait_clock();
-    ls_place_at(LS_AT_REDUCE, sum->session->first_on_node + rank);
+    ls_place_at(LS_AT_REDUCE, sum->session->first_rank + sum->session->first_on_node + rank);
     for (int64_t look = 0; atomic_load_explicit(flag, memory_order_acquire) < sum->turn; look++)
         ls_wait_pause(look, sum->looks);
     ls_wait_took(begin);

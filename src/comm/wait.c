@@ -11,7 +11,7 @@ enum {
 
 int64_t ls_wait_looks(const ls_session *session)
 {
-    return session->node_size > sysconf(_SC_NPROCESSORS_ONLN) ? LOOKS_OVERSUBSCRIBED : LOOKS;
+    return session->ranks_of_node > sysconf(_SC_NPROCESSORS_ONLN) ? LOOKS_OVERSUBSCRIBED : LOOKS;
 }
 
 ls_wait_watch ls_wait_here;

@@ -26,6 +26,8 @@ struct ls_dataset {
     int64_t n_outputs;
     double *class_weights;        /* n_outputs, or NULL */
     ls_generated_rows *generated; /* instead of the arrays */
+    char *held_x, *held_y;        /* all rows, as values of held_dtype, or NULL */
+    ls_dtype held_dtype;
 };
 
 static const char generated_name[] = "generated data";
@@ -152,6 +154,13 @@ ls_status ls_dataset_open_generated(ls_session *session, const ls_generate_optio
     return LS_OK;
 }
 
+static void release_held(ls_dataset *dataset)
+{
+    ls_free(dataset->held_x);
+    ls_free(dataset->held_y);
+    dataset->held_x = dataset->held_y = NULL;
+}
+
 void ls_dataset_close(ls_dataset *dataset)
 {
     if (!dataset) return;
@@ -160,6 +169,7 @@ void ls_dataset_close(ls_dataset *dataset)
     ls_dataset_array_close(&dataset->y);
     ls_dataset_array_close(&dataset->weight);
     ls_free(dataset->class_weights);
+    release_held(dataset);
     ls_free(dataset);
 }
 
@@ -234,6 +244,7 @@ ls_status ls_dataset_read_targets(ls_dataset *dataset, int64_t first_row, int64_
 ls_status ls_dataset_expect_targets(ls_dataset *dataset, ls_target_kind kind, int64_t n_outputs)
 {
     const int64_t n = ls_dataset_target_columns(dataset);
+    if (dataset->kind != kind || dataset->n_outputs != n_outputs) release_held(dataset);
     dataset->kind = kind;
     dataset->n_outputs = n_outputs;
     if (dataset->generated || n == (kind == LS_TARGET_LABELS ? 1 : n_outputs) ||
@@ -268,6 +279,7 @@ ls_status ls_dataset_set_class_weights(ls_dataset *dataset, const double *weight
         if (!(weights[i] >= 0 && isfinite(weights[i])))
             return ls_fail(LS_E_USAGE, "the weight of class %lld is %g: weights are numbers from 0 on",
                            (long long)i, weights[i]);
+    release_held(dataset);
     ls_free(dataset->class_weights);
     LS_TRY(ls_alloc(&dataset->class_weights, (size_t)n_classes, sizeof *weights, "class weights"));
     memcpy(dataset->class_weights, weights, (size_t)n_classes * sizeof *weights);
@@ -327,7 +339,7 @@ static ls_status read_segments(ls_dataset *dataset, ls_dtype dtype, const ls_seg
 
 void ls_dataset_expect(const ls_dataset *dataset, const ls_segment *segments, int64_t n_segments)
 {
-    if (dataset->generated) return;
+    if (dataset->generated || dataset->held_x) return;
     for (int64_t i = 0; i < n_segments; i++) {
         /* Advice looks at every page, which costs as much as reading what is in memory anyway. */
         if (ls_dataset_array_is_there(&dataset->x, segments[i].first_row)) continue;
@@ -338,13 +350,35 @@ void ls_dataset_expect(const ls_dataset *dataset, const ls_segment *segments, in
     }
 }
 
+static void copy_held(const ls_dataset *dataset, const ls_segment *segments, int64_t n_segments, char *x,
+                      char *y)
+{
+    const ls_targets targets = ls_dataset_targets(dataset);
+    const size_t size = ls_dtype_size(dataset->held_dtype),
+                 row_size = (size_t)ls_dataset_n_features(dataset) * size,
+                 y_size = (size_t)ls_targets_row_values(&targets) * size;
+    for (int64_t i = 0; i < n_segments; i++) {
+        const size_t first = (size_t)segments[i].first_row, n = (size_t)segments[i].n_rows;
+        memcpy(x, dataset->held_x + first * row_size, n * row_size);
+        x += n * row_size;
+        if (!y) continue;
+        memcpy(y, dataset->held_y + first * y_size, n * y_size);
+        y += n * y_size;
+    }
+}
+
 double ls_dataset_reading;
 
 ls_status ls_dataset_read_segments(ls_dataset *dataset, ls_dtype dtype, const ls_segment *segments,
                                    int64_t n_segments, void *x, void *y)
 {
     const double begin = ls_now();
-    const ls_status status = read_segments(dataset, dtype, segments, n_segments, x, y);
+    ls_status status = LS_OK;
+    if (dataset->held_x && dtype == dataset->held_dtype && (!y || dataset->held_y)) {
+        copy_held(dataset, segments, n_segments, x, y);
+    } else {
+        status = read_segments(dataset, dtype, segments, n_segments, x, y);
+    }
     ls_dataset_reading += ls_now() - begin;
     return status;
 }
@@ -354,4 +388,29 @@ ls_status ls_dataset_read_rows(ls_dataset *dataset, ls_dtype dtype, int64_t firs
 {
     const ls_segment segment = {first_row, n_rows};
     return ls_dataset_read_segments(dataset, dtype, &segment, 1, x, y);
+}
+
+ls_status ls_dataset_hold(ls_dataset *dataset, ls_dtype dtype, int64_t memory)
+{
+    const ls_targets targets = ls_dataset_targets(dataset);
+    const int64_t n = ls_dataset_n_samples(dataset), n_features = ls_dataset_n_features(dataset),
+                  n_values = ls_targets_row_values(&targets);
+    const size_t size = ls_dtype_size(dtype);
+    if (n > memory / ((n_features + n_values) * (int64_t)size)) return LS_OK;
+    if (dataset->held_x && dataset->held_dtype == dtype) return LS_OK;
+    char *x = NULL, *y = NULL;
+    ls_status status = ls_alloc(&x, (size_t)(n * n_features), size, "rows of a set");
+    if (status == LS_OK && dataset->has_y)
+        status = ls_alloc(&y, (size_t)(n * n_values), size, "targets of a set");
+    if (status == LS_OK) status = ls_dataset_read_rows(dataset, dtype, 0, n, x, y);
+    if (status != LS_OK) {
+        ls_free(x);
+        ls_free(y);
+        return status;
+    }
+    release_held(dataset);
+    dataset->held_x = x;
+    dataset->held_y = y;
+    dataset->held_dtype = dtype;
+    return LS_OK;
 }

@@ -32,6 +32,11 @@ extern double ls_dataset_reading; /* seconds that this process has spent in it *
 ls_status ls_dataset_read_segments(ls_dataset *dataset, ls_dtype dtype, const ls_segment *segments,
                                    int64_t n_segments, void *x, void *y);
 
+/* Reads all rows now, as values of dtype, and keeps them in memory until the dataset is closed: from then on
+ * reading with that dtype copies. Other targets or class weights let go of them. Nothing happens where they
+ * would take more than `memory` bytes. LS_E_INPUT, LS_E_MEMORY. Local. */
+ls_status ls_dataset_hold(ls_dataset *dataset, ls_dtype dtype, int64_t memory);
+
 /* Says that these rows will be read soon, so that they come from the disk while others are in use. Local. */
 void ls_dataset_expect(const ls_dataset *dataset, const ls_segment *segments, int64_t n_segments);
 

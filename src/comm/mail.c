@@ -1,0 +1,66 @@
+#include "comm/mail.h"
+
+#include <time.h>
+
+#include "comm/wait.h"
+
+enum { TAG = 7001, YIELDS = 2000 };
+
+void ls_mail_pause(const ls_session *session, int64_t round)
+{
+    const int64_t looks = ls_wait_looks(session);
+    const struct timespec nap = {.tv_nsec = 50000};
+    if (round < looks + YIELDS) {
+        ls_wait_pause(round, looks);
+    } else {
+        nanosleep(&nap, NULL);
+    }
+}
+
+static ls_status wait_for(const ls_session *session, MPI_Request *request)
+{
+    int done = 0;
+    for (int64_t round = 0;; round++) {
+        LS_TRY(ls_mpi_check(MPI_Test(request, &done, MPI_STATUS_IGNORE), "MPI_Test"));
+        if (done) return LS_OK;
+        ls_mail_pause(session, round);
+    }
+}
+
+ls_status ls_mail_send(ls_session *session, int to, const void *data, size_t size)
+{
+    MPI_Request request;
+    LS_TRY(ls_mpi_check(MPI_Isend(data, (int)size, MPI_BYTE, to, TAG, session->comm, &request), "MPI_Isend"));
+    return wait_for(session, &request);
+}
+
+ls_status ls_mail_take(ls_session *session, int from, void *data, size_t size, bool *came, int *source)
+{
+    MPI_Status envelope;
+    int there = 0;
+    *came = false;
+    LS_TRY(ls_mpi_check(MPI_Iprobe(from, TAG, session->comm, &there, &envelope), "MPI_Iprobe"));
+    if (!there) return LS_OK;
+    *source = envelope.MPI_SOURCE;
+    *came = true;
+    return ls_mpi_check(MPI_Recv(data, (int)size, MPI_BYTE, *source, TAG, session->comm, MPI_STATUS_IGNORE),
+                        "MPI_Recv");
+}
+
+ls_status ls_mail_broadcast(ls_session *session, void *data, size_t size)
+{
+    MPI_Request request;
+    if (session->size == 1) return LS_OK;
+    LS_TRY(ls_mpi_check(MPI_Ibcast(data, (int)size, MPI_BYTE, 0, session->comm, &request), "MPI_Ibcast"));
+    ls_place_at(LS_AT_AGREE, -1);
+    return wait_for(session, &request);
+}
+
+ls_status ls_mail_meet(ls_session *session)
+{
+    MPI_Request request;
+    if (session->size == 1) return LS_OK;
+    LS_TRY(ls_mpi_check(MPI_Ibarrier(session->comm, &request), "MPI_Ibarrier"));
+    ls_place_at(LS_AT_AGREE, -1);
+    return wait_for(session, &request);
+}

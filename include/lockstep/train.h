@@ -160,6 +160,9 @@ typedef struct ls_train_observer {
     /* Called on rank 0 with a line for the log: resumed from where, a damaged checkpoint passed over. May be
      * NULL. */
     void (*notice)(void *context, const char *text);
+    /* Called on rank 0 between steps, about every tenth of a millisecond; true asks all ranks to stop after
+     * the step as a signal would. May be NULL. */
+    bool (*poll)(void *context);
     /* Called on rank 0 when all is done. May be NULL. */
     void (*end)(void *context, const ls_train_times *times, const ls_train_mixing *mixing);
 } ls_train_observer;

@@ -29,8 +29,8 @@
 enum { PATH_SIZE = 4096 };
 
 static const double PROGRESS_SECONDS = 0.1;
-static const double CLOCK_SECONDS =
-    1e-3;                        /* between looks at the clock, about: a look takes a tenth of a small step */
+/* Between looks at the clock, about: a look takes a tenth of a small step. */
+static const double CLOCK_SECONDS = 1e-3, POLL_SECONDS = 1e-4;
 enum { MAX_CLOCK_STRIDE = 256 }; /* steps without a look, should they become slow all at once */
 
 /* Everything that one run needs, so that it is freed in one place. */
@@ -51,7 +51,8 @@ typedef struct run {
     int lock;                   /* of the checkpoint directory, on rank 0 */
     json_t *settings;           /* what must not change when the run is resumed */
     ls_position position;
-    bool stop;                 /* a signal came: the same on all ranks */
+    bool asked_to_stop;        /* by the observer of rank 0 */
+    bool stop;                 /* a signal came, or that: the same on all ranks */
     bool checkpoint_due;       /* by the clock of rank 0: the same on all ranks */
     double checkpoint_seconds; /* when the last one was written */
     double clock;              /* at the last look, on rank 0 */
@@ -70,12 +71,15 @@ static void look_at_clock(run *r)
 {
     if (--r->steps_to_look > 0) return;
     const double time = ls_now();
+    const bool polls = r->observer && r->observer->poll;
+    const double between = polls ? POLL_SECONDS : CLOCK_SECONDS;
+    if (polls && r->observer->poll(r->observer->context)) r->asked_to_stop = true;
     /* Checkpoints that follow one another fast want every step. */
     const double every = r->options->checkpoint_every_seconds;
     const int64_t most = every > 0 && every < CLOCK_SECONDS * MAX_CLOCK_STRIDE ? 1 : MAX_CLOCK_STRIDE;
-    if (time - r->clock < CLOCK_SECONDS && r->clock_stride < most) {
+    if (time - r->clock < between && r->clock_stride < most) {
         r->clock_stride *= 2;
-    } else if (time - r->clock > 2 * CLOCK_SECONDS && r->clock_stride > 1) {
+    } else if (time - r->clock > 2 * between && r->clock_stride > 1) {
         r->clock_stride /= 2;
     }
     r->clock = time;
@@ -309,8 +313,8 @@ static ls_status step(run *r)
     /* What the rank itself has to say goes into its first message. Every rank has one: there are no more than
      * shards. */
     int64_t *own = ls_message_ints(layout, ls_tree_message(r->tree, 0));
-    own[LS_STEP_SIGNALS] = ls_interrupt_pending() != 0;
     if (ls_session_rank(r->session) == 0) look_at_clock(r);
+    own[LS_STEP_SIGNALS] = ls_interrupt_pending() != 0 || r->asked_to_stop;
     if (options->checkpoint_every_seconds > 0 && ls_session_rank(r->session) == 0)
         own[LS_STEP_CHECKPOINT] = r->clock - r->checkpoint_seconds >= options->checkpoint_every_seconds;
     if (verify) ls_verify_digest(r->model, r->optimizer, own + LS_STEP_INTS);

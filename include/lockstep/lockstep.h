@@ -13,6 +13,7 @@
 #include "lockstep/progress.h"
 #include "lockstep/session.h"
 #include "lockstep/train.h"
+#include "lockstep/tune.h"
 #include "lockstep/types.h"
 
 #endif

@@ -241,7 +241,7 @@ static int run(int argc, char **argv)
                               {"json", 0, CLI_FLAG, &json, "", "print the plan as JSON"},
                               {.kind = CLI_END}};
     const char *positionals[CLI_MAX_POSITIONALS];
-    const int parsed = cli_training_parse(&cli_plan, own, argc, argv, &training, positionals);
+    const int parsed = cli_training_parse(&cli_plan, own, NULL, argc, argv, &training, positionals);
     if (parsed >= 0) return parsed;
 
     ls_session *session = NULL;

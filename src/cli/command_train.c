@@ -113,7 +113,7 @@ static int run(int argc, char **argv)
     cli_training training;
     const char *positionals[CLI_MAX_POSITIONALS];
     ls_interrupt_catch();
-    const int parsed = cli_training_parse(&cli_train, NULL, argc, argv, &training, positionals);
+    const int parsed = cli_training_parse(&cli_train, NULL, NULL, argc, argv, &training, positionals);
     if (parsed >= 0) return parsed;
     const ls_train_options *train = &training.train;
 

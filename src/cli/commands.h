@@ -4,6 +4,7 @@
 
 #include "options.h"
 
-extern const cli_command cli_generate, cli_split, cli_plan, cli_train, cli_evaluate, cli_predict, cli_summary;
+extern const cli_command cli_generate, cli_split, cli_plan, cli_train, cli_evaluate, cli_predict, cli_summary,
+    cli_tune;
 
 #endif

@@ -6,8 +6,8 @@
 #include "commands.h"
 #include "start.h"
 
-static const cli_command *const commands[] = {&cli_generate, &cli_split,   &cli_plan,   &cli_train,
-                                              &cli_evaluate, &cli_predict, &cli_summary};
+static const cli_command *const commands[] = {&cli_generate, &cli_split,    &cli_plan,    &cli_train,
+                                              &cli_tune,     &cli_evaluate, &cli_predict, &cli_summary};
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
 static void print_help(FILE *stream)

@@ -18,7 +18,7 @@ const char *const cli_progress_forms[] = {"auto", "bar", "lines", NULL};
 
 static bool bar_stands; /* on the line where the cursor is */
 
-static bool wants_bar(const cli_progress_options *options)
+bool cli_progress_wants_bar(const cli_progress_options *options)
 {
     return options->verbose == 1 &&
            (options->form == BAR || (options->form == AUTO && cli_is_terminal(stderr)));
@@ -100,7 +100,7 @@ void cli_progress_epoch(const cli_progress_options *options, const ls_train_prog
     format_time(total, sizeof total,
                 p->step == p->n_steps ? p->seconds
                                       : p->seconds / (double)p->step * (double)(p->n_steps - p->step));
-    if (wants_bar(options)) {
+    if (cli_progress_wants_bar(options)) {
         if (titled != p->epoch)
             fprintf(stderr, "Epoch %lld/%lld\n", (long long)p->epoch + 1, (long long)p->n_epochs);
         titled = p->epoch;
@@ -159,7 +159,7 @@ static void report(void *context, int64_t n_done, int64_t n_samples)
 {
     cli_operation *operation = context;
     const double now = seconds_now(), seconds = now - operation->begun;
-    const bool bar = wants_bar(operation->options), ends = n_done == n_samples;
+    const bool bar = cli_progress_wants_bar(operation->options), ends = n_done == n_samples;
     if (operation->options->form == AUTO && operation->shown == 0 &&
         seconds < (bar ? QUIET_SECONDS_OF_BAR : QUIET_SECONDS_OF_LINES))
         return;

@@ -24,6 +24,9 @@ extern const char *const cli_progress_forms[];
             .choices = cli_progress_forms                                                                    \
     }
 
+/* Whether they ask for a bar on stderr. */
+bool cli_progress_wants_bar(const cli_progress_options *options);
+
 /* Shows how far an epoch is. */
 void cli_progress_epoch(const cli_progress_options *options, const ls_train_progress *progress);
 

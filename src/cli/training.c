@@ -68,8 +68,15 @@ static bool parse_period(const char *text, ls_train_options *train)
     return true;
 }
 
+static bool is_in(const char *const *words, const char *word)
+{
+    for (; *words; words++)
+        if (!strcmp(*words, word)) return true;
+    return false;
+}
+
 /* The table: the one list of what a training takes. */
-static void list_options(cli_training *t, const cli_option *more)
+static void list_options(cli_training *t, const cli_option *more, const char *const *without)
 {
     static const char *const dtypes[] = {"float32", "float64", NULL};
     static const char *const shuffles[] = {"none", "epoch", NULL};
@@ -132,8 +139,14 @@ static void list_options(cli_training *t, const cli_option *more)
          "shuffle the samples and the features, generate's --shuffle",
          .given = &t->made.given[CLI_DATA_SHUFFLE]}};
     enum { N = sizeof options / sizeof options[0] };
-    memcpy(t->options, options, sizeof options);
-    int n = N;
+    int n = 0;
+    bool ends = false;
+    for (int i = 0; i < N && !ends; i++) {
+        const bool is_left_out = without && is_in(without, options[i].name);
+        /* The options of data to be made follow that which asks for them. */
+        ends = is_left_out && options[i].value == &t->is_generated;
+        if (!is_left_out) t->options[n++] = options[i];
+    }
     t->optimizer_rows = t->options + n;
     n += cli_optimizer_list(&t->optimizer, &t->train.learning_rate, &t->train.learning_rate_base_batch,
                             t->options + n);
@@ -159,8 +172,8 @@ static int check_source(const cli_command *command, cli_training *t, const char 
     return cli_data_complete(command, &t->made);
 }
 
-int cli_training_parse(const cli_command *command, const cli_option *more, int argc, char **argv,
-                       cli_training *t, const char *positionals[CLI_MAX_POSITIONALS])
+int cli_training_parse(const cli_command *command, const cli_option *more, const char *const *without,
+                       int argc, char **argv, cli_training *t, const char *positionals[CLI_MAX_POSITIONALS])
 {
     enum { NONE, EPOCH };
     *t = (cli_training){.activation = "tanh",
@@ -171,7 +184,7 @@ int cli_training_parse(const cli_command *command, const cli_option *more, int a
                         .progress = {.verbose = 1}};
     ls_train_defaults(&t->train);
     cli_data_defaults(&t->made);
-    list_options(t, more);
+    list_options(t, more, without);
     const int parsed = cli_parse(command, t->options, argc, argv, positionals);
     if (parsed >= 0) return parsed;
     int refused = -1;

@@ -31,10 +31,12 @@ typedef struct cli_training {
     cli_data made;
 } cli_training;
 
-/* Parses the command line by these options and those of `more` (ended by CLI_END, or NULL). Returns as
- * cli_parse does. After -1 the caller frees the training. */
-int cli_training_parse(const cli_command *command, const cli_option *more, int argc, char **argv,
-                       cli_training *training, const char *positionals[CLI_MAX_POSITIONALS]);
+/* Parses the command line by these options and those of `more` (ended by CLI_END, or NULL), except those that
+ * are named in without (ended by NULL, or NULL); without "generate" there are none of data to be made.
+ * Returns as cli_parse does. After -1 the caller frees the training. */
+int cli_training_parse(const cli_command *command, const cli_option *more, const char *const *without,
+                       int argc, char **argv, cli_training *training,
+                       const char *positionals[CLI_MAX_POSITIONALS]);
 
 /* Opens the data, or prepares to make them (data is NULL), and builds the model of the options or loads that
  * of --init. Collective. The caller closes and frees both, also after a failure; they must be NULL before. */

@@ -100,10 +100,9 @@ static ls_status prepare(const char *directory, bool fresh, int *lock)
 {
     struct stat found;
     if (mkdir(directory, 0777) != 0 && errno != EEXIST)
-        return ls_fail(LS_E_OUTPUT, "%s: cannot make the checkpoint directory: %s", directory,
-                       strerror(errno));
+        return ls_fail(LS_E_OUTPUT, "%s: cannot make the directory: %s", directory, strerror(errno));
     if (stat(directory, &found) != 0 || !S_ISDIR(found.st_mode))
-        return ls_fail(LS_E_OUTPUT, "%s: is not a directory: --checkpoint-dir needs one", directory);
+        return ls_fail(LS_E_OUTPUT, "%s: is not a directory", directory);
     if (access(directory, W_OK | X_OK) != 0)
         return ls_fail(LS_E_OUTPUT, "%s: cannot write in the checkpoint directory: %s", directory,
                        strerror(errno));

@@ -109,8 +109,7 @@ ls_status ls_record_format(json_t *settings, const ls_position *position, const 
     return ls_json_text(root, JSON_COMPACT | JSON_SORT_KEYS, "record of the training", text);
 }
 
-/* The first setting that differs, both values named. */
-static ls_status compare_settings(const char *file, json_t *stored, json_t *now)
+ls_status ls_record_compare(const char *file, json_t *stored, json_t *now)
 {
     const char *key;
     json_t *value;
@@ -162,7 +161,7 @@ ls_status ls_record_parse(const char *file, const char *text, json_t *settings, 
         parse_metrics(metrics, &position->metrics) && (json_int_t)json_array_size(epochs) == epoch) {
         position->epoch = epoch;
         position->step = step;
-        status = compare_settings(file, stored, settings);
+        status = ls_record_compare(file, stored, settings);
         if (status == LS_OK) {
             status = parse_history(epochs, history);
             if (status == LS_E_INPUT)

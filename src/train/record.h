@@ -32,6 +32,10 @@ ls_status ls_record_add_optimizer(const ls_optimizer_state *state, json_t *setti
 ls_status ls_record_format(json_t *settings, const ls_position *position, const ls_history *history,
                            char **text);
 
+/* Refuses settings of which one differs from what is stored in the file: LS_E_USAGE names the first, with
+ * both values. Local. */
+ls_status ls_record_compare(const char *file, json_t *stored, json_t *now);
+
 /* Reads such a text. LS_E_INPUT, naming file, if it is not one, or if it was made with settings other than
  * these; the message names the differing one with both values. *position and *history (epochs by ls_alloc,
  * seconds NaN) are filled. Local. */

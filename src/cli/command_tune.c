@@ -1,0 +1,241 @@
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "progress.h"
+#include "report.h"
+#include "start.h"
+#include "terminal.h"
+#include "training.h"
+
+static const char detail[] = "DATA is an HDF5 file with /train/X and /train/y, and /validation/X and "
+                             "/validation/y to measure the trials on. "
+                             "\nSPACE is a JSON object of the settings to vary: {\"hidden\": [[2, 2], [16, "
+                             "16]], \"activation\": [\"tanh\", "
+                             "\"relu\"], \"learning_rate\": {\"min\": 1e-4, \"max\": 0.1, \"sampling\": "
+                             "\"log\"}, \"batch_size\": [8, 32]}. "
+                             "\"layers\" and \"units\", as {\"min\": 1, \"max\": 4}, stand for \"hidden\" "
+                             "where each layer has units of its own. "
+                             "What it does not vary, the options say."
+                             "\nThe ranks train a trial each and take the next one whenever they are free; "
+                             "the tables are the same on any "
+                             "number of ranks."
+                             "\nSIGUSR1, SIGTERM or Ctrl-C at any rank ends the search with exit code 75; "
+                             "the same command with --resume goes on.";
+
+static const char *const search_words[] = {"grid", "random", "halving", "hyperband", NULL};
+
+/* Not for a search: it has many models, and takes care of its trainings itself. */
+static const char *const left_out[] = {
+    "init", "times", "checkpoint-dir", "checkpoint-every", "resume", "keep", "verify-every", "generate", "x",
+    "y",    NULL};
+
+enum { SHOWN_ROWS = 10, COLUMNS = 80 };
+
+/* What the observer's functions need. */
+typedef struct view {
+    const cli_progress_options *progress;
+    const ls_tune_options *options;
+    int64_t n_trainings;
+    int64_t tenths; /* of the work that a line has told */
+    double shown;   /* seconds, of the bar */
+} view;
+
+static void print_notice(void *context, const char *text)
+{
+    (void)context;
+    fprintf(stderr, "lockstep: %s\n", text);
+}
+
+static void print_begin(void *context, int64_t n_trials, int64_t n_trainings, int n_groups)
+{
+    view *v = context;
+    if (v->progress->verbose == 0) return;
+    fprintf(stderr, "search: %s, %lld trials, %lld trainings of at most %lld epochs, objective %s\n",
+            search_words[v->options->search], (long long)n_trials, (long long)n_trainings,
+            (long long)v->options->train.epochs, v->options->objective);
+    fprintf(stderr, "ranks: in %d group%s, a training each\n", n_groups, n_groups == 1 ? "" : "s");
+}
+
+static void print_progress(void *context, const ls_tune_progress *p)
+{
+    view *v = context;
+    char text[COLUMNS * 4], left[16] = "?";
+    const bool ends = p->n_done == p->n_trials, bar = cli_progress_wants_bar(v->progress);
+    const int64_t tenths = (int64_t)(10 * p->share);
+    if (v->progress->verbose == 0) return;
+    if (bar && !ends && p->seconds - v->shown < 0.1) return;
+    if (!bar && !ends && v->progress->verbose == 1 && tenths == v->tenths) return;
+    v->tenths = tenths;
+    v->shown = p->seconds;
+    const double seconds = ends ? p->seconds : p->seconds_left;
+    if (isfinite(seconds)) cli_seconds_text(seconds, left);
+    int length = snprintf(text, sizeof text, "%lld/%lld trials, %.0f %%, %s %s", (long long)p->n_done,
+                          (long long)p->n_trials, 100 * p->share, left, ends ? "in all" : "left");
+    if (p->best)
+        length += snprintf(text + length, sizeof text - (size_t)length, ", best %.6g: %s", p->best->objective,
+                           p->best->settings);
+    if (bar)
+        fprintf(stderr, "\r%.*s\033[K%s", cli_columns(stderr) - 1, text, ends ? "\n" : "");
+    else
+        fprintf(stderr, "%.*s\n", COLUMNS, text);
+    fflush(stderr);
+}
+
+static void print_results(const ls_tune_result *result, const ls_tune_options *options)
+{
+    printf("rank  trial  status    epochs  %-19s  settings\n", options->objective);
+    for (int64_t i = 0; i < result->n_rows && i < SHOWN_ROWS; i++) {
+        const ls_tune_row *row = &result->rows[i];
+        char value[32] = "-";
+        if (isfinite(row->objective)) snprintf(value, sizeof value, "%.6f", row->objective);
+        printf("%4lld  %5lld  %-8s  %6lld  %-19s  %s\n", (long long)i + 1, (long long)row->trial, row->status,
+               (long long)row->epochs, value, row->settings);
+    }
+    if (result->n_rows > SHOWN_ROWS)
+        printf("and %lld more: %s/results.csv\n", (long long)(result->n_rows - SHOWN_ROWS),
+               options->directory);
+}
+
+/* The data by which trials are measured: /validation, or else /test. */
+static ls_status open_sets(ls_session *session, const char *file, ls_dataset *sets[3])
+{
+    static const char *const names[3] = {"train", "validation", "test"};
+    for (int i = 0; i < 3; i++) {
+        const ls_dataset_source source = {.file = file, .set = names[i]};
+        bool exists = i == 0;
+        ls_status status = i > 0 ? ls_dataset_exists(session, &source, &exists) : LS_OK;
+        if (status == LS_OK && exists) status = ls_dataset_open(session, &source, &sets[i]);
+        if (status != LS_OK) return status;
+    }
+    if (sets[1]) return LS_OK;
+    if (!sets[2]) {
+        const ls_dataset_source source = {.file = file, .set = names[1]};
+        return ls_dataset_open(session, &source, &sets[1]); /* which says what is missing */
+    }
+    sets[1] = sets[2];
+    sets[2] = NULL;
+    if (ls_session_rank(session) == 0)
+        fprintf(stderr,
+                "lockstep: %s has no /validation: trials are measured on /test, which then is no "
+                "judge of the best\n",
+                file);
+    return LS_OK;
+}
+
+/* The best model once more on each set. */
+static ls_status measure(ls_session *session, const ls_tune_result *result, ls_dataset *const sets[3])
+{
+    static const char *const names[3] = {"training", "validation", "test"};
+    for (int i = 0; i < 3; i++) {
+        ls_metrics metrics;
+        if (!sets[i]) continue;
+        const ls_status status = ls_evaluate(session, result->best, sets[i], NULL, &metrics);
+        if (status != LS_OK) return status;
+        if (ls_session_rank(session) != 0) continue;
+        if (i == 0) printf("best, trained anew           loss  accuracy  precision    recall\n");
+        printf("%-21s     %8.6f  %8.6f   %8.6f  %8.6f\n", names[i], ls_metrics_loss(&metrics),
+               ls_metrics_binary_accuracy(&metrics), ls_metrics_precision(&metrics),
+               ls_metrics_recall(&metrics));
+    }
+    return LS_OK;
+}
+
+static int check(const ls_tune_options *options, bool trials_given)
+{
+    if (!options->space)
+        return cli_usage_error(&cli_tune, "--space is missing: the file of settings to vary");
+    if (!options->directory)
+        return cli_usage_error(&cli_tune, "--dir is missing: the directory for the results");
+    if (trials_given && (options->search == LS_SEARCH_GRID || options->search == LS_SEARCH_HYPERBAND))
+        return cli_usage_error(
+            &cli_tune, "--trials: a %s search has as many as %s give", search_words[options->search],
+            options->search == LS_SEARCH_GRID ? "the points of its space" : "--epochs and --factor");
+    return -1;
+}
+
+static int run(int argc, char **argv)
+{
+    cli_training training;
+    ls_tune_options options;
+    int search = LS_SEARCH_RANDOM;
+    bool trials_given = false;
+    const char *positionals[CLI_MAX_POSITIONALS];
+    ls_tune_defaults(&options);
+    ls_interrupt_catch();
+    const cli_option more[] = {
+        {"space", 0, CLI_TEXT, &options.space, "SPACE", "JSON file of the settings to vary, see below"},
+        {"dir", 0, CLI_TEXT, &options.directory, "DIR",
+         "directory for the tables results.csv, trials.csv and results.json, and the journal that --resume "
+         "goes on from"},
+        {"resume", 0, CLI_FLAG, &options.resume, "",
+         "go on with the search whose journal is in --dir, or start anew if there is none"},
+        {"search", 0, CLI_CHOICE, &search, "grid|random|halving|hyperband",
+         "all points of the space; points drawn at random; these with few epochs, of which the best get "
+         "more; several "
+         "such searches",
+         .choices = search_words},
+        {"trials", 0, CLI_INT, &options.trials, "N", "points to draw", .minimum = 1, .maximum = 1000000,
+         .given = &trials_given},
+        {"executions-per-trial", 0, CLI_INT, &options.executions, "N",
+         "trainings of each trial, from different seeds; their mean counts", .minimum = 1,
+         .maximum = 1000000},
+        {"objective", 0, CLI_TEXT, &options.objective, "MEASURE",
+         "what is best: least val_loss or loss, or most val_accuracy, val_precision, val_recall, val_f1 or "
+         "accuracy"},
+        {"factor", 0, CLI_INT, &options.factor, "N",
+         "of halving and hyperband: one trial in N goes on, with N times the epochs", .minimum = 2,
+         .maximum = 1000},
+        {"ranks-per-trial", 0, CLI_INT, &options.ranks_per_trial, "N", "ranks that share a training",
+         .minimum = 1, .maximum = INT32_MAX,
+         .shown_default = "1, or more where there are more ranks than trainings"},
+        {.kind = CLI_END}};
+    const int parsed = cli_training_parse(&cli_tune, more, left_out, argc, argv, &training, positionals);
+    if (parsed >= 0) return parsed;
+    options.search = (ls_search_kind)search;
+    options.train = training.train;
+    options.seed = (uint64_t)training.seed;
+    options.dtype = (ls_dtype)training.dtype;
+    options.hidden = training.hidden.values;
+    options.n_hidden = training.hidden.n;
+    const int refused = check(&options, trials_given);
+    if (refused >= 0) {
+        cli_training_free(&training);
+        return refused;
+    }
+
+    ls_session *session = NULL;
+    ls_dataset *sets[3] = {NULL, NULL, NULL};
+    ls_tune_result result = {0};
+    view shown = {.progress = &training.progress, .options = &options};
+    const ls_tune_observer observer = {
+        .context = &shown, .begin = print_begin, .progress = print_progress, .notice = print_notice};
+    ls_status status = cli_start(&cli_tune, training.options, positionals, &session);
+    if (status == LS_OK) status = ls_session_watch(session, training.stall_timeout);
+    if (status == LS_OK)
+        status = ls_session_agree(session, ls_activation_parse(training.activation, &options.activation));
+    if (status == LS_OK && training.history_path)
+        status = ls_session_check_output(session, training.history_path);
+    if (status == LS_OK) status = open_sets(session, positionals[0], sets);
+    if (status == LS_OK) status = ls_tune(session, sets[0], sets[1], &options, &observer, &result);
+    cli_progress_break();
+    if (session && ls_session_rank(session) == 0 && result.n_rows > 0) print_results(&result, &options);
+    if (status == LS_OK) status = measure(session, &result, sets);
+    if (status == LS_OK && training.history_path)
+        status = ls_history_write_csv(session, &result.history, training.history_path);
+    if (status == LS_OK && options.train.output && ls_session_rank(session) == 0)
+        printf("model written to %s\n", options.train.output);
+    ls_tune_result_clear(&result);
+    for (int i = 0; i < 3; i++) ls_dataset_close(sets[i]);
+    cli_training_free(&training);
+    return cli_finish(session, status);
+}
+
+const cli_command cli_tune = {.name = "tune",
+                              .positionals = "DATA",
+                              .n_positionals = 1,
+                              .text = "search for the settings that train the best network",
+                              .detail = detail,
+                              .run = run};

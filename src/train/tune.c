@@ -1,0 +1,583 @@
+#include "lockstep/tune.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "comm/mail.h"
+#include "data/dataset.h"
+#include "data/dataset_digest.h"
+#include "engine/engine.h"
+#include "lockstep/interrupt.h"
+#include "model/whole_file.h"
+#include "train/checkpoint.h"
+#include "train/journal.h"
+#include "train/options.h"
+#include "train/record.h"
+#include "train/trial_tables.h"
+#include "train/trials.h"
+#include "train/worker.h"
+
+/* Rank 0 keeps the search. The first rank of each group asks it for a training, and brings the result along
+ * when it asks again; rank 0, whose group trains as well, answers between two of its own steps. So nobody
+ * waits but for trials that are not decided yet, and the search itself is in one place. */
+
+typedef enum word {
+    WORK, /* train this */
+    HALT, /* leave the training at the next step; unasked */
+    STOP  /* there is nothing more */
+} word;
+
+typedef struct tune_request {
+    bool has_outcome;
+    bool is_asking; /* for a training; otherwise only a signal is told */
+    ls_outcome outcome;
+} tune_request;
+
+typedef struct tune_answer {
+    word word;
+    ls_unit unit;
+} tune_answer;
+
+/* A rank's part in a search. */
+typedef struct tune {
+    ls_session *session;
+    const ls_tune_options *options;
+    const ls_tune_observer *observer;
+    ls_trials trials;
+    ls_worker worker;
+    int n_groups;
+    bool halted; /* this group leaves its training */
+    /* On rank 0: */
+    ls_journal *journal;
+    int lock;
+    bool stopping;
+    ls_status status; /* why */
+    char text[LS_MESSAGE_SIZE];
+    int n_stopped;     /* groups that know that there is nothing more */
+    int *idle, n_idle; /* first ranks of groups that wait for a training */
+    bool *is_busy;     /* by rank */
+    int n_busy;
+    bool *is_forgotten; /* by trial: its directories are gone */
+    double begin, share_at_begin;
+    int64_t n_done; /* trials */
+} tune;
+
+void ls_tune_defaults(ls_tune_options *options)
+{
+    *options = (ls_tune_options){.search = LS_SEARCH_RANDOM,
+                                 .trials = 20,
+                                 .executions = 1,
+                                 .objective = "val_loss",
+                                 .factor = 3,
+                                 .dtype = LS_FLOAT32,
+                                 .activation = LS_TANH};
+    ls_train_defaults(&options->train);
+}
+
+const char *ls_tune_objective(int i)
+{
+    return i >= 0 && i < ls_measures_count() ? ls_measures_name(i) : NULL;
+}
+
+static void notice(const tune *t, const char *text)
+{
+    if (t->session->rank == 0 && t->observer && t->observer->notice)
+        t->observer->notice(t->observer->context, text);
+}
+
+/* ---- rank 0: the search ---- */
+
+static ls_status fill_row(const ls_trials *trials, int64_t trial, ls_tune_row *row)
+{
+    char *settings;
+    LS_TRY(ls_trials_describe(trials, trial, &settings));
+    int64_t epochs = 0;
+    for (int64_t i = 0; i < trials->options->executions; i++) {
+        const ls_outcome *outcome = &trials->outcomes[trial * trials->options->executions + i];
+        if (outcome->epochs > epochs) epochs = outcome->epochs;
+    }
+    *row = (ls_tune_row){.trial = trial,
+                         .settings = settings,
+                         .status = ls_trials_status(trials, trial),
+                         .epochs = epochs,
+                         .objective = ls_trials_mean(trials, trial, trials->objective)};
+    return LS_OK;
+}
+
+static ls_status show(tune *t)
+{
+    if (!t->observer || !t->observer->progress) return LS_OK;
+    const ls_search *search = t->trials.search;
+    const double seconds = ls_now() - t->begin, share = ls_search_share(search),
+                 done = share - t->share_at_begin;
+    const int64_t best = ls_search_best(search);
+    ls_tune_row row = {0};
+    if (best >= 0) LS_TRY(fill_row(&t->trials, best, &row));
+    const ls_tune_progress progress = {.n_trials = t->trials.n_trials,
+                                       .n_done = t->n_done,
+                                       .n_running = t->n_busy,
+                                       .share = share,
+                                       .seconds = seconds,
+                                       .seconds_left = done > 0 ? seconds * (1 - share) / done : NAN,
+                                       .best = best >= 0 ? &row : NULL};
+    t->observer->progress(t->observer->context, &progress);
+    ls_free((char *)row.settings);
+    return LS_OK;
+}
+
+/* What higher rungs do not need any more. */
+static void tidy(tune *t)
+{
+    t->n_done = 0;
+    for (int64_t i = 0; i < t->trials.n_trials; i++) {
+        if (!ls_search_is_done(t->trials.search, i)) continue;
+        t->n_done++;
+        if (!t->is_forgotten[i]) ls_worker_forget(&t->trials, i);
+        t->is_forgotten[i] = true;
+    }
+}
+
+/* No more trainings; those under way are left. */
+static ls_status stop(tune *t, ls_status status, const char *text)
+{
+    if (t->stopping) return LS_OK;
+    t->stopping = true;
+    t->status = status;
+    snprintf(t->text, sizeof t->text, "%s", text);
+    const tune_answer halt = {.word = HALT};
+    for (int rank = 1; rank < t->session->size; rank++)
+        if (t->is_busy[rank]) LS_TRY(ls_mail_send(t->session, rank, &halt, sizeof halt));
+    return LS_OK;
+}
+
+static ls_status stop_for_signal(tune *t)
+{
+    return stop(t, LS_E_INTERRUPTED, "stopped by a signal");
+}
+
+/* A failure that belongs to the settings of a trial, and not to the search. */
+static bool is_of_trial(ls_status status)
+{
+    return status == LS_OK || status == LS_E_DIVERGED || status == LS_E_USAGE || status == LS_E_MEMORY;
+}
+
+static ls_status take_outcome(tune *t, const ls_outcome *outcome)
+{
+    if (outcome->status == LS_E_INTERRUPTED) return stop_for_signal(t);
+    if (!is_of_trial(outcome->status)) return stop(t, outcome->status, outcome->text);
+    ls_status status = ls_journal_append(t->journal, ls_trials_line(outcome));
+    if (status == LS_OK) status = ls_trials_finish(&t->trials, outcome);
+    if (status == LS_OK) {
+        tidy(t);
+        status = show(t);
+    }
+    return status == LS_OK ? LS_OK : stop(t, status, ls_error_message());
+}
+
+static ls_status answer_group(tune *t, int rank)
+{
+    tune_answer answer = {.word = WORK};
+    if (t->stopping || ls_search_is_over(t->trials.search)) {
+        answer.word = STOP;
+        t->n_stopped++;
+    } else if (ls_search_next(t->trials.search, &answer.unit)) {
+        t->is_busy[rank] = true;
+        t->n_busy++;
+    } else {
+        t->idle[t->n_idle++] = rank;
+        return LS_OK;
+    }
+    return ls_mail_send(t->session, rank, &answer, sizeof answer);
+}
+
+static ls_status take_request(tune *t, int rank, const tune_request *request)
+{
+    if (t->is_busy[rank] && request->has_outcome) {
+        t->is_busy[rank] = false;
+        t->n_busy--;
+    }
+    if (request->has_outcome) LS_TRY(take_outcome(t, &request->outcome));
+    return request->is_asking ? answer_group(t, rank) : LS_OK;
+}
+
+/* All requests that have come, then those that could not be answered before. */
+static ls_status serve(tune *t, bool *any)
+{
+    tune_request request;
+    int rank;
+    bool came = true;
+    *any = false;
+    if (ls_interrupt_pending()) LS_TRY(stop_for_signal(t));
+    while (t->session->size > 1) {
+        LS_TRY(ls_mail_take(t->session, LS_MAIL_ANY, &request, sizeof request, &came, &rank));
+        if (!came) break;
+        *any = true;
+        LS_TRY(take_request(t, rank, &request));
+    }
+    const int n_idle = t->n_idle;
+    t->n_idle = 0;
+    for (int i = 0; i < n_idle; i++) LS_TRY(answer_group(t, t->idle[i]));
+    return LS_OK;
+}
+
+/* ---- the groups ---- */
+
+/* Between the steps of a training, on the first rank of its group. */
+static bool poll(void *context)
+{
+    tune *t = context;
+    bool came;
+    tune_answer answer;
+    int rank;
+    /* A failed call of MPI has ended the job: there is nothing to hand on. */
+    if (t->session->rank == 0) {
+        if (serve(t, &came) != LS_OK || t->stopping) t->halted = true;
+    } else if (ls_mail_take(t->session, 0, &answer, sizeof answer, &came, &rank) != LS_OK || came) {
+        t->halted = true;
+    }
+    return t->halted;
+}
+
+/* The next training of rank 0's own group. */
+static ls_status get_own(tune *t, tune_answer *next)
+{
+    for (int64_t round = 0;; round++) {
+        bool any;
+        LS_TRY(serve(t, &any));
+        next->word = t->stopping || ls_search_is_over(t->trials.search) ? STOP : WORK;
+        if (next->word == STOP) {
+            if (t->n_stopped == t->n_groups - 1) return LS_OK;
+        } else if (ls_search_next(t->trials.search, &next->unit)) {
+            t->is_busy[0] = true;
+            t->n_busy++;
+            return LS_OK;
+        }
+        if (any) round = 0;
+        ls_mail_pause(t->session, round);
+    }
+}
+
+/* That of another group, which brings what has come out of the one before. */
+static ls_status get_from_rank_0(tune *t, tune_request *request, tune_answer *next)
+{
+    bool came = false, told = false;
+    int rank;
+    request->is_asking = true;
+    LS_TRY(ls_mail_send(t->session, 0, request, sizeof *request));
+    ls_place_at(LS_AT_AGREE, 0);
+    for (int64_t round = 0;; round++) {
+        LS_TRY(ls_mail_take(t->session, 0, next, sizeof *next, &came, &rank));
+        /* A halt that has crossed the result is answered by a stop. */
+        if (came && next->word != HALT) return LS_OK;
+        if (ls_interrupt_pending() && !told) {
+            static tune_request signal;
+            signal.has_outcome = true;
+            signal.outcome.status = LS_E_INTERRUPTED;
+            LS_TRY(ls_mail_send(t->session, 0, &signal, sizeof signal));
+            told = true;
+        }
+        ls_mail_pause(t->session, round);
+    }
+}
+
+/* All trainings of this rank's group. */
+static ls_status work(tune *t)
+{
+    const bool is_first = t->worker.group->rank == 0;
+    tune_request request = {0};
+    tune_answer next = {0};
+    for (;;) {
+        if (t->session->rank == 0) {
+            if (request.has_outcome) {
+                t->is_busy[0] = false;
+                t->n_busy--;
+                LS_TRY(take_outcome(t, &request.outcome));
+            }
+            LS_TRY(get_own(t, &next));
+        } else if (is_first) {
+            LS_TRY(get_from_rank_0(t, &request, &next));
+        }
+        LS_TRY(ls_mail_broadcast(t->worker.group, &next, sizeof next));
+        if (next.word == STOP) return LS_OK;
+        t->halted = false;
+        ls_worker_train(&t->worker, &next.unit, &request.outcome);
+        request.has_outcome = true;
+    }
+}
+
+/* ---- beginning ---- */
+
+static ls_status check_options(const ls_tune_options *options)
+{
+    if (options->ranks_per_trial < 0)
+        return ls_fail(LS_E_USAGE, "ranks_per_trial is %lld: it must not be negative",
+                       (long long)options->ranks_per_trial);
+    if (options->train.epochs < 1)
+        return ls_fail(LS_E_USAGE, "epochs is %lld: it must be at least 1", (long long)options->train.epochs);
+    return LS_OK;
+}
+
+/* The space as rank 0 reads it, on all ranks. */
+static ls_status read_space(tune *t, char **text)
+{
+    void *bytes = NULL;
+    size_t size = 0;
+    uint64_t length;
+    *text = NULL;
+    ls_status status = t->session->rank == 0 ? ls_whole_file_read(t->options->space, &bytes, &size) : LS_OK;
+    length = size;
+    status = ls_session_agree(t->session, status);
+    if (status == LS_OK) status = ls_broadcast(t->session, &length, sizeof length);
+    if (status == LS_OK)
+        status = ls_session_agree(t->session, ls_alloc(text, (size_t)length + 1, 1, "search space"));
+    if (status == LS_OK && bytes) memcpy(*text, bytes, (size_t)length);
+    ls_free(bytes);
+    return status == LS_OK ? ls_broadcast(t->session, *text, (size_t)length) : status;
+}
+
+/* Ranks that can share the smallest batch of all trials. */
+static ls_status most_ranks_of_trial(const ls_trials *trials, int64_t *most)
+{
+    *most = INT64_MAX;
+    for (int64_t i = 0; i < trials->n_trials; i++) {
+        ls_trial settings;
+        LS_TRY(ls_trials_settings(trials, i, &settings));
+        const int64_t shards = ls_train_shards(&settings.train);
+        if (shards < *most) *most = shards;
+    }
+    return LS_OK;
+}
+
+/* One rank a training, more where there are more ranks than trainings. */
+static ls_status choose_groups(tune *t)
+{
+    const int64_t size = t->session->size, n_trainings = t->trials.n_trials * t->options->executions;
+    int64_t most, wanted = t->options->ranks_per_trial;
+    LS_TRY(most_ranks_of_trial(&t->trials, &most));
+    if (wanted == 0) wanted = size / n_trainings > most ? most : size / n_trainings;
+    if (wanted > size) wanted = size;
+    t->n_groups = (int)(wanted > 1 ? size / wanted : size);
+    return LS_OK;
+}
+
+static ls_status make_settings(tune *t, json_t **settings)
+{
+    char data[2][LS_DATASET_DIGEST_SIZE];
+    ls_trial base;
+    ls_model *model = NULL;
+    ls_order order;
+    const ls_tune_options *o = t->options;
+    ls_train_options train = o->train;
+    train.seed = o->seed;
+    ls_dataset *const sets[2] = {t->worker.train, t->worker.validation};
+    for (int i = 0; i < 2; i++) LS_TRY(ls_dataset_digest(t->session, sets[i], o->dtype, data[i]));
+    ls_order_init(&order, ls_dataset_n_samples(sets[0]), ls_dataset_n_features(sets[0]), train.batch_size,
+                  ls_train_shards(&train), train.shuffle, train.seed);
+    base = (ls_trial){.activation = o->activation, .n_hidden = o->n_hidden};
+    if (o->n_hidden > 0) memcpy(base.hidden, o->hidden, (size_t)o->n_hidden * sizeof *base.hidden);
+    *settings = NULL;
+    ls_status status = ls_worker_model(&t->trials, &base, ls_dataset_n_features(sets[0]), train.seed, &model);
+    if (status == LS_OK)
+        status = ls_record_settings(&order, model, &train, data[0], ls_engine_choose(train.engine, model),
+                                    settings);
+    ls_model_free(model);
+    if (status == LS_OK) {
+        json_t *more = ls_trials_settings_json(&t->trials);
+        if (!more || json_object_update(*settings, more) != 0 ||
+            json_object_set_new(*settings, "validation data", json_string(data[1])) != 0)
+            status = ls_fail(LS_E_MEMORY, "settings of the search: no memory");
+        json_decref(more);
+        if (train.allow_other_cpu) json_object_del(*settings, "arithmetic");
+    }
+    return ls_session_agree(t->session, status);
+}
+
+static ls_status take_line(void *context, const json_t *line)
+{
+    ls_outcome outcome;
+    LS_TRY(ls_trials_read_line(line, &outcome));
+    return ls_trials_finish(context, &outcome);
+}
+
+/* On rank 0. */
+static ls_status open_journal(tune *t, json_t *settings)
+{
+    const size_t size = (size_t)t->session->size;
+    LS_TRY(ls_alloc(&t->idle, size, sizeof *t->idle, "search"));
+    LS_TRY(ls_alloc(&t->is_busy, size, sizeof *t->is_busy, "search"));
+    LS_TRY(ls_alloc(&t->is_forgotten, (size_t)t->trials.n_trials, sizeof *t->is_forgotten, "search"));
+    LS_TRY(ls_journal_open(t->options->directory, t->options->resume, settings, take_line, &t->trials,
+                           &t->journal));
+    tidy(t);
+    if (t->options->resume) {
+        char text[128];
+        int64_t n = 0;
+        for (int64_t i = 0; i < t->trials.n_trials * t->options->executions; i++)
+            n += t->trials.outcomes[i].unit.epochs > 0;
+        snprintf(text, sizeof text,
+                 n ? "resumed: %lld trainings have been done before" : "no journal yet, starting anew",
+                 (long long)n);
+        notice(t, text);
+    }
+    t->begin = ls_now();
+    t->share_at_begin = ls_search_share(t->trials.search);
+    if (t->observer && t->observer->begin)
+        t->observer->begin(t->observer->context, t->trials.n_trials, ls_search_n_units(t->trials.search),
+                           t->n_groups);
+    return LS_OK;
+}
+
+/* The rows are read once, as far as half of the memory holds them; the other half is the trainings'. */
+static ls_status hold_data(tune *t)
+{
+    const int64_t memory = t->options->train.memory / 2;
+    ls_place_at(LS_AT_READ, -1);
+    ls_status status = ls_dataset_hold(t->worker.train, t->options->dtype, memory);
+    if (status == LS_OK) status = ls_dataset_hold(t->worker.validation, t->options->dtype, memory);
+    return ls_session_agree(t->session, status);
+}
+
+static ls_status prepare(tune *t)
+{
+    char *text;
+    json_t *settings = NULL;
+    LS_TRY(check_options(t->options));
+    ls_status status = read_space(t, &text);
+    if (status == LS_OK)
+        status = ls_session_agree(t->session, ls_trials_create(t->options, text, &t->trials));
+    ls_free(text);
+    if (status == LS_OK) status = choose_groups(t);
+    LS_TRY(status);
+    if (t->options->train.output) LS_TRY(ls_session_check_output(t->session, t->options->train.output));
+    LS_TRY(ls_checkpoint_prepare(t->session, t->options->directory, false, &t->lock));
+    LS_TRY(hold_data(t));
+    LS_TRY(make_settings(t, &settings));
+    status = ls_session_agree(t->session, t->session->rank == 0 ? open_journal(t, settings) : LS_OK);
+    json_decref(settings);
+    LS_TRY(status);
+    return ls_group_open(t->session, t->n_groups, &t->worker.group);
+}
+
+/* ---- ending ---- */
+
+/* What rank 0 has come to, on all ranks. */
+static ls_status share_end(tune *t)
+{
+    ls_status status = t->status;
+    LS_TRY(ls_mail_meet(t->session));
+    if (t->session->rank == 0) {
+        if (status == LS_E_INTERRUPTED) {
+            ls_fail(
+                status,
+                "stopped by a signal after %lld of %lld trials; the journal in %s has them: start again with "
+                "--resume",
+                (long long)t->n_done, (long long)t->trials.n_trials, t->options->directory);
+        } else if (status != LS_OK) {
+            ls_fail(status, "%s", t->text);
+        }
+        const ls_status closed = ls_journal_close(t->journal);
+        t->journal = NULL;
+        if (status == LS_OK) status = closed;
+        if (status == LS_OK) status = ls_trial_tables_write(&t->trials);
+    }
+    return ls_session_agree(t->session, status);
+}
+
+static ls_status fill_result(tune *t, ls_tune_result *result)
+{
+    const int64_t n = t->trials.n_trials;
+    int64_t *order;
+    LS_TRY(ls_alloc(&order, (size_t)n, sizeof *order, "results of the search"));
+    ls_status status = ls_alloc(&result->rows, (size_t)n, sizeof *result->rows, "results of the search");
+    ls_search_rank(t->trials.search, order);
+    for (int64_t i = 0; i < n && status == LS_OK; i++) {
+        status = fill_row(&t->trials, order[i], &result->rows[i]);
+        result->n_rows += status == LS_OK;
+    }
+    ls_free(order);
+    return status;
+}
+
+/* Wide networks are worth all ranks, those that train in a moment only the first group. */
+static ls_status train_best(tune *t, ls_tune_result *result)
+{
+    enum { WORTH = 1 << 20 }; /* multiplications of a step for each rank */
+    ls_trial settings;
+    int64_t best = ls_search_best(t->trials.search), n_groups = t->n_groups, epochs;
+    LS_TRY(ls_mail_broadcast(t->session, &best, sizeof best));
+    if (best < 0)
+        return ls_fail(LS_E_DIVERGED, "none of the %lld trials has a result: the tables in %s tell why",
+                       (long long)t->trials.n_trials, t->options->directory);
+    epochs = ls_search_epochs(t->trials.search, best);
+    LS_TRY(ls_mail_broadcast(t->session, &epochs, sizeof epochs));
+    LS_TRY(ls_trials_settings(&t->trials, best, &settings));
+    const int64_t n_features = ls_dataset_n_features(t->worker.train), size = t->session->size;
+    ls_model *model = NULL;
+    LS_TRY(ls_session_agree(t->session, ls_worker_model(&t->trials, &settings, n_features, 0, &model)));
+    const int64_t shards = ls_train_shards(&settings.train);
+    int64_t ranks = model->n_parameters * settings.train.batch_size / WORTH;
+    if (ranks > shards) ranks = shards;
+    if (ranks > size) ranks = size;
+    if (ranks > size / n_groups) n_groups = size / ranks;
+    ls_model_free(model);
+    ls_session *group = NULL;
+    LS_TRY(ls_group_open(t->session, (int)n_groups, &group));
+    ls_worker worker = t->worker;
+    worker.group = group;
+    worker.observer = (ls_train_observer){0};
+    ls_status status = LS_OK;
+    if (group->first_rank == 0)
+        status = ls_worker_train_best(&worker, best, epochs, &result->history, &result->best);
+    else
+        status = ls_worker_model(&t->trials, &settings, n_features, 0, &result->best);
+    ls_group_close(group);
+    LS_TRY(ls_mail_meet(t->session));
+    if (status == LS_E_INTERRUPTED)
+        ls_fail(status,
+                "stopped by a signal after the search, while the best trial was trained anew: start again "
+                "with --resume");
+    LS_TRY(ls_session_agree(t->session, status));
+    return ls_broadcast(t->session, result->best->parameters,
+                        (size_t)result->best->n_parameters * ls_dtype_size(result->best->dtype));
+}
+
+static ls_status run(tune *t, ls_tune_result *result)
+{
+    LS_TRY(prepare(t));
+    LS_TRY(work(t));
+    LS_TRY(share_end(t));
+    LS_TRY(ls_session_agree(t->session, t->session->rank == 0 ? fill_result(t, result) : LS_OK));
+    return train_best(t, result);
+}
+
+ls_status ls_tune(ls_session *session, ls_dataset *train, ls_dataset *validation,
+                  const ls_tune_options *options, const ls_tune_observer *observer, ls_tune_result *result)
+{
+    tune t = {.session = session, .options = options, .observer = observer, .lock = -1};
+    *result = (ls_tune_result){0};
+    t.worker = (ls_worker){.trials = &t.trials,
+                           .train = train,
+                           .validation = validation,
+                           .observer = {.context = &t, .poll = poll}};
+    const ls_status status = run(&t, result);
+    ls_journal_close(t.journal);
+    ls_checkpoint_release(t.lock);
+    ls_group_close(t.worker.group);
+    ls_free(t.idle);
+    ls_free(t.is_busy);
+    ls_free(t.is_forgotten);
+    ls_trials_clear(&t.trials);
+    return status;
+}
+
+void ls_tune_result_clear(ls_tune_result *result)
+{
+    for (int64_t i = 0; i < result->n_rows; i++) ls_free((char *)result->rows[i].settings);
+    ls_free(result->rows);
+    ls_history_clear(&result->history);
+    ls_model_free(result->best);
+    *result = (ls_tune_result){0};
+}

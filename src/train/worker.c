@@ -1,0 +1,119 @@
+#include "train/worker.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "comm/comm.h"
+
+enum { PATH_SIZE = 4096 };
+
+ls_status ls_worker_model(const ls_trials *trials, const ls_trial *settings, int64_t n_features,
+                          uint64_t seed, ls_model **model)
+{
+    LS_TRY(ls_model_create(trials->options->dtype, n_features, settings->hidden, settings->n_hidden,
+                           settings->activation, model));
+    ls_model_init_glorot_uniform(*model, seed);
+    return LS_OK;
+}
+
+/* Where an execution keeps what a higher rung goes on from. */
+static ls_status directory_of(const ls_trials *trials, int64_t trial, int64_t execution, char *path)
+{
+    if (snprintf(path, PATH_SIZE, "%s/trial-%06lld-%lld", trials->options->directory, (long long)trial,
+                 (long long)execution) < PATH_SIZE)
+        return LS_OK;
+    return ls_fail(LS_E_USAGE, "%.100s...: the name of the directory is too long",
+                   trials->options->directory);
+}
+
+static bool is_halved(const ls_trials *trials)
+{
+    return trials->options->search == LS_SEARCH_HALVING || trials->options->search == LS_SEARCH_HYPERBAND;
+}
+
+/* The settings of a unit's training, without what reaches beyond it. */
+static ls_status prepare(const ls_worker *worker, const ls_unit *unit, char *directory, ls_trial *settings,
+                         ls_model **model)
+{
+    const ls_trials *trials = worker->trials;
+    ls_train_options *train = &settings->train;
+    LS_TRY(ls_trials_settings(trials, unit->trial, settings));
+    train->seed = ls_trials_seed(trials, settings, unit->trial, unit->execution);
+    train->checkpoint_dir = train->output = NULL;
+    train->checkpoint_every_steps = train->checkpoint_every_epochs = 0;
+    train->checkpoint_every_seconds = 0;
+    train->checkpoint_keep = 1;
+    train->resume = false;
+    if (is_halved(trials)) {
+        LS_TRY(directory_of(trials, unit->trial, unit->execution, directory));
+        train->epochs = unit->epochs;
+        train->checkpoint_dir = directory;
+        train->resume = true;
+    }
+    return ls_worker_model(trials, settings, ls_dataset_n_features(worker->train), train->seed, model);
+}
+
+static ls_status train(const ls_worker *worker, const ls_unit *unit, ls_outcome *outcome)
+{
+    ls_trial settings;
+    ls_model *model = NULL;
+    ls_history history = {0};
+    ls_metrics validation;
+    char directory[PATH_SIZE];
+    ls_status status = ls_session_agree(worker->group, prepare(worker, unit, directory, &settings, &model));
+    if (status == LS_OK)
+        status = ls_train(worker->group, model, worker->train, &settings.train, &worker->observer, &history);
+    if (status == LS_OK) status = ls_evaluate(worker->group, model, worker->validation, NULL, &validation);
+    if (status == LS_OK) {
+        outcome->epochs = history.n_epochs;
+        ls_measures_take(&history.epochs[history.n_epochs - 1].metrics, &validation, outcome->measures);
+    }
+    ls_history_clear(&history);
+    ls_model_free(model);
+    return status;
+}
+
+void ls_worker_train(const ls_worker *worker, const ls_unit *unit, ls_outcome *outcome)
+{
+    const double begin = ls_now();
+    *outcome = (ls_outcome){.unit = *unit};
+    for (int i = 0; i < LS_MAX_MEASURES; i++) outcome->measures[i] = NAN;
+    outcome->status = train(worker, unit, outcome);
+    if (outcome->status != LS_OK) snprintf(outcome->text, sizeof outcome->text, "%s", ls_error_message());
+    outcome->seconds = ls_now() - begin;
+}
+
+ls_status ls_worker_train_best(const ls_worker *worker, int64_t trial, int64_t epochs, ls_history *history,
+                               ls_model **model)
+{
+    ls_trial settings;
+    const ls_unit unit = {.trial = trial};
+    char directory[PATH_SIZE];
+    LS_TRY(ls_session_agree(worker->group, prepare(worker, &unit, directory, &settings, model)));
+    if (is_halved(worker->trials)) settings.train.epochs = epochs;
+    settings.train.checkpoint_dir = NULL;
+    settings.train.resume = false;
+    settings.train.output = worker->trials->options->train.output;
+    return ls_train(worker->group, *model, worker->train, &settings.train, &worker->observer, history);
+}
+
+void ls_worker_forget(const ls_trials *trials, int64_t trial)
+{
+    char path[PATH_SIZE];
+    if (!is_halved(trials)) return;
+    for (int64_t i = 0; i < trials->options->executions; i++) {
+        if (directory_of(trials, trial, i, path) != LS_OK) return;
+        DIR *directory = opendir(path);
+        if (!directory) continue;
+        for (const struct dirent *entry; (entry = readdir(directory));)
+            if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+                unlinkat(dirfd(directory), entry->d_name, 0);
+        closedir(directory);
+        rmdir(path);
+    }
+}

@@ -28,11 +28,11 @@ static const char detail[] = "DATA is an HDF5 file with /train/X and /train/y, a
 static const char *const search_words[] = {"grid", "random", "halving", "hyperband", NULL};
 
 /* Not for a search: it has many models, and takes care of its trainings itself. */
-static const char *const left_out[] = {
-    "init", "times", "checkpoint-dir", "checkpoint-every", "resume", "keep", "verify-every", "generate", "x",
-    "y",    NULL};
+static const char *const left_out[] = {"init",      "times", "checkpoint-dir", "checkpoint-every", "resume",
+                                       "reduction", "keep",  "verify-every",   "generate",         "x",
+                                       "y",         NULL};
 
-enum { SHOWN_ROWS = 10, COLUMNS = 80 };
+enum { SHOWN_ROWS = 10, COLUMNS = 80, MAX_COLUMNS = 32 };
 
 /* What the observer's functions need. */
 typedef struct view {
@@ -62,7 +62,7 @@ static void print_begin(void *context, int64_t n_trials, int64_t n_trainings, in
 static void print_progress(void *context, const ls_tune_progress *p)
 {
     view *v = context;
-    char text[COLUMNS * 4], left[16] = "?";
+    char text[4 * COLUMNS], left[16] = "?";
     const bool ends = p->n_done == p->n_trials, bar = cli_progress_wants_bar(v->progress);
     const int64_t tenths = (int64_t)(10 * p->share);
     if (v->progress->verbose == 0) return;
@@ -84,19 +84,66 @@ static void print_progress(void *context, const ls_tune_progress *p)
     fflush(stderr);
 }
 
+/* The value of a setting in "hidden=2,2 activation=tanh"; NULL after the last, otherwise *settings moves on.
+ */
+static char *next_setting(char **settings, char **name)
+{
+    char *setting = strsep(settings, " "), *value = setting ? strchr(setting, '=') : NULL;
+    if (!value) return NULL;
+    *value = 0;
+    *name = setting;
+    return value + 1;
+}
+
+/* Rows of a table; those of the settings are as wide as what they hold. */
+typedef struct settings_table {
+    int n_columns, widths[MAX_COLUMNS];
+} settings_table;
+
+static void measure_row(settings_table *table, const char *text)
+{
+    char *copy = strdup(text), *rest = copy, *name, *value;
+    for (int i = 0; copy && i < MAX_COLUMNS && (value = next_setting(&rest, &name)); i++) {
+        const int width = (int)(strlen(value) > strlen(name) ? strlen(value) : strlen(name));
+        if (width > table->widths[i]) table->widths[i] = width;
+        if (i == table->n_columns) table->n_columns++;
+    }
+    free(copy);
+}
+
+static void print_row(const settings_table *table, const char *head, const char *text, bool names)
+{
+    char line[1024], *copy = strdup(text), *rest = copy, *name, *value;
+    size_t length = (size_t)snprintf(line, sizeof line, "%s", head);
+    for (int i = 0; copy && i < table->n_columns && (value = next_setting(&rest, &name)); i++)
+        if (length < sizeof line)
+            length += (size_t)snprintf(line + length, sizeof line - length, "  %-*s", table->widths[i],
+                                       names ? name : value);
+    free(copy);
+    length = strlen(line);
+    while (length > 0 && line[length - 1] == ' ') length--;
+    printf("%.*s%s\n", length > COLUMNS ? COLUMNS - 3 : (int)length, line, length > COLUMNS ? "..." : "");
+}
+
 static void print_results(const ls_tune_result *result, const ls_tune_options *options)
 {
-    printf("rank  trial  status    epochs  %-19s  settings\n", options->objective);
-    for (int64_t i = 0; i < result->n_rows && i < SHOWN_ROWS; i++) {
+    settings_table table = {0};
+    char head[64];
+    const int width = strlen(options->objective) > 8 ? (int)strlen(options->objective) : 8;
+    const int64_t n = result->n_rows < SHOWN_ROWS ? result->n_rows : SHOWN_ROWS;
+    for (int64_t i = 0; i < n; i++) measure_row(&table, result->rows[i].settings);
+    snprintf(head, sizeof head, "trial  epochs  %*.32s", width, options->objective);
+    print_row(&table, head, result->rows[0].settings, true);
+    for (int64_t i = 0; i < n; i++) {
         const ls_tune_row *row = &result->rows[i];
-        char value[32] = "-";
-        if (isfinite(row->objective)) snprintf(value, sizeof value, "%.6f", row->objective);
-        printf("%4lld  %5lld  %-8s  %6lld  %-19s  %s\n", (long long)i + 1, (long long)row->trial, row->status,
-               (long long)row->epochs, value, row->settings);
+        char value[32];
+        snprintf(value, sizeof value, fabs(row->objective) < 1e5 ? "%.6f" : "%.3g", row->objective);
+        snprintf(head, sizeof head, "%5lld  %6lld  %*s", (long long)row->trial, (long long)row->epochs, width,
+                 isfinite(row->objective) ? value : row->status);
+        print_row(&table, head, row->settings, false);
     }
-    if (result->n_rows > SHOWN_ROWS)
-        printf("and %lld more: %s/results.csv\n", (long long)(result->n_rows - SHOWN_ROWS),
-               options->directory);
+    if (result->n_rows > n)
+        printf("%lld more in %s/results.csv\n", (long long)(result->n_rows - n), options->directory);
 }
 
 /* The data by which trials are measured: /validation, or else /test. */
@@ -168,7 +215,8 @@ static int run(int argc, char **argv)
     const cli_option more[] = {
         {"space", 0, CLI_TEXT, &options.space, "SPACE", "JSON file of the settings to vary, see below"},
         {"dir", 0, CLI_TEXT, &options.directory, "DIR",
-         "directory for the tables results.csv, trials.csv and results.json, and the journal that --resume "
+         "directory for best.h5 (unless --output names it), the tables results.csv, trials.csv and "
+         "results.json, and the journal that --resume "
          "goes on from"},
         {"resume", 0, CLI_FLAG, &options.resume, "",
          "go on with the search whose journal is in --dir, or start anew if there is none"},
@@ -177,11 +225,10 @@ static int run(int argc, char **argv)
          "more; several "
          "such searches",
          .choices = search_words},
-        {"trials", 0, CLI_INT, &options.trials, "N", "points to draw", .minimum = 1, .maximum = 1000000,
+        {"trials", 0, CLI_INT, &options.trials, "N", "points to draw", .minimum = 1, .maximum = 100000,
          .given = &trials_given},
         {"executions-per-trial", 0, CLI_INT, &options.executions, "N",
-         "trainings of each trial, from different seeds; their mean counts", .minimum = 1,
-         .maximum = 1000000},
+         "trainings of each trial, from different seeds; their mean counts", .minimum = 1, .maximum = 100000},
         {"objective", 0, CLI_TEXT, &options.objective, "MEASURE",
          "what is best: least val_loss or loss, or most val_accuracy, val_precision, val_recall, val_f1 or "
          "accuracy"},
@@ -206,6 +253,10 @@ static int run(int argc, char **argv)
         return refused;
     }
 
+    char best[4096];
+    snprintf(best, sizeof best, "%s/best.h5", options.directory);
+    if (!options.train.output) options.train.output = best;
+
     ls_session *session = NULL;
     ls_dataset *sets[3] = {NULL, NULL, NULL};
     ls_tune_result result = {0};
@@ -225,7 +276,7 @@ static int run(int argc, char **argv)
     if (status == LS_OK) status = measure(session, &result, sets);
     if (status == LS_OK && training.history_path)
         status = ls_history_write_csv(session, &result.history, training.history_path);
-    if (status == LS_OK && options.train.output && ls_session_rank(session) == 0)
+    if (status == LS_OK && ls_session_rank(session) == 0)
         printf("model written to %s\n", options.train.output);
     ls_tune_result_clear(&result);
     for (int i = 0; i < 3; i++) ls_dataset_close(sets[i]);

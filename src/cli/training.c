@@ -141,6 +141,7 @@ static void list_options(cli_training *t, const cli_option *more, const char *co
     enum { N = sizeof options / sizeof options[0] };
     int n = 0;
     bool ends = false;
+    for (; more && more->kind != CLI_END && n < CLI_TRAINING_OPTIONS - N - 1; more++) t->options[n++] = *more;
     for (int i = 0; i < N && !ends; i++) {
         const bool is_left_out = without && is_in(without, options[i].name);
         /* The options of data to be made follow that which asks for them. */
@@ -150,7 +151,6 @@ static void list_options(cli_training *t, const cli_option *more, const char *co
     t->optimizer_rows = t->options + n;
     n += cli_optimizer_list(&t->optimizer, &t->train.learning_rate, &t->train.learning_rate_base_batch,
                             t->options + n);
-    for (; more && more->kind != CLI_END && n < CLI_TRAINING_OPTIONS - 1; more++) t->options[n++] = *more;
     t->options[n] = (cli_option){.kind = CLI_END};
 }
 

@@ -5,7 +5,7 @@
 
 #include "base/memory.h"
 
-enum { MAX_RUNGS = 64, MAX_TRIALS = 1000000 };
+enum { MAX_RUNGS = 64, MAX_TRIALS = 100000, MAX_LEVELS = 20 };
 
 typedef struct search_rung {
     int64_t epochs;
@@ -25,6 +25,7 @@ typedef enum unit_state { WAITING, TAKEN, DONE } unit_state;
 typedef struct standing {
     search_bracket *bracket;
     int64_t rung, n_done; /* executions on this rung */
+    bool is_ready;        /* is in the list of promoted ones */
     double value;         /* of the last rung that is complete, NaN for none */
     double values[MAX_RUNGS];
 } standing;
@@ -98,6 +99,9 @@ static ls_status plan(ls_search *search, ls_search_kind kind, int64_t epochs, in
         return LS_OK;
     }
     search->n_trials = 0;
+    if (n_levels > MAX_LEVELS)
+        return ls_fail(LS_E_USAGE, "epochs is %lld: with factor %lld hyperband begins with too many trials",
+                       (long long)epochs, (long long)factor);
     for (int64_t s = n_levels; s >= 0; s--) {
         const int64_t n = trials_of_bracket(n_levels, s, factor);
         plan_bracket(&search->brackets[n_levels - s], search->n_trials, n, s, epochs, factor);
@@ -127,12 +131,9 @@ ls_status ls_search_create(ls_search_kind kind, int64_t n_trials, int64_t n_exec
 {
     ls_search *search;
     *result = NULL;
-    if (n_trials < 1 || n_trials > INT32_MAX)
-        return ls_fail(LS_E_USAGE, "trials is %lld: it must be within 1 .. %d", (long long)n_trials,
-                       INT32_MAX);
-    if (n_executions < 1 || n_executions > INT32_MAX / n_trials)
-        return ls_fail(LS_E_USAGE, "executions is %lld: it must be within 1 .. %lld for so many trials",
-                       (long long)n_executions, (long long)(INT32_MAX / n_trials));
+    if (n_executions < 1 || n_executions > MAX_TRIALS)
+        return ls_fail(LS_E_USAGE, "executions is %lld: it must be within 1 .. %d", (long long)n_executions,
+                       MAX_TRIALS);
     if (factor < 2) return ls_fail(LS_E_USAGE, "factor is %lld: it must be at least 2", (long long)factor);
     LS_TRY(ls_alloc(&search, 1, sizeof *search, "search"));
     search->n_trials = n_trials;
@@ -193,8 +194,11 @@ static bool take(ls_search *search, int64_t trial, ls_unit *unit)
 bool ls_search_next(ls_search *search, ls_unit *unit)
 {
     /* Promoted ones first: they take longest. */
-    for (; search->n_ready > 0; search->n_ready--)
-        if (take(search, search->ready[search->n_ready - 1], unit)) return true;
+    for (; search->n_ready > 0; search->n_ready--) {
+        const int64_t trial = search->ready[search->n_ready - 1];
+        if (take(search, trial, unit)) return true;
+        search->standings[trial].is_ready = false;
+    }
     for (; search->next < search->n_trials; search->next++)
         if (take(search, search->next, unit)) return true;
     return false;
@@ -229,7 +233,8 @@ static void enter(ls_search *search, int64_t trial, int64_t rung)
     at->bracket->rungs[rung].n_entered++;
     for (int64_t i = 0; i < search->n_executions; i++)
         search->states[trial * search->n_executions + i] = WAITING;
-    search->ready[search->n_ready++] = trial;
+    if (!at->is_ready) search->ready[search->n_ready++] = trial;
+    at->is_ready = true;
     search->n_open += search->n_executions;
 }
 

@@ -451,8 +451,8 @@ static ls_status prepare(tune *t)
     ls_free(text);
     if (status == LS_OK) status = choose_groups(t);
     LS_TRY(status);
-    if (t->options->train.output) LS_TRY(ls_session_check_output(t->session, t->options->train.output));
     LS_TRY(ls_checkpoint_prepare(t->session, t->options->directory, false, &t->lock));
+    if (t->options->train.output) LS_TRY(ls_session_check_output(t->session, t->options->train.output));
     LS_TRY(hold_data(t));
     LS_TRY(make_settings(t, &settings));
     status = ls_session_agree(t->session, t->session->rank == 0 ? open_journal(t, settings) : LS_OK);

@@ -12,6 +12,10 @@
 
 enum { PATH_SIZE = 4096 };
 
+/* Parameters times samples that take about a second: less is trained anew on a higher rung, to the same bits,
+ * sooner than it is written and read. */
+static const double WORTH_KEEPING = 1e9;
+
 ls_status ls_worker_model(const ls_trials *trials, const ls_trial *settings, int64_t n_features,
                           uint64_t seed, ls_model **model)
 {
@@ -49,13 +53,14 @@ static ls_status prepare(const ls_worker *worker, const ls_unit *unit, char *dir
     train->checkpoint_every_seconds = 0;
     train->checkpoint_keep = 1;
     train->resume = false;
-    if (is_halved(trials)) {
-        LS_TRY(directory_of(trials, unit->trial, unit->execution, directory));
-        train->epochs = unit->epochs;
-        train->checkpoint_dir = directory;
-        train->resume = true;
-    }
-    return ls_worker_model(trials, settings, ls_dataset_n_features(worker->train), train->seed, model);
+    LS_TRY(ls_worker_model(trials, settings, ls_dataset_n_features(worker->train), train->seed, model));
+    if (!is_halved(trials)) return LS_OK;
+    const double samples = (double)ls_dataset_n_samples(worker->train) * (double)unit->epochs;
+    train->epochs = unit->epochs;
+    if (samples * (double)(*model)->n_parameters < WORTH_KEEPING) return LS_OK;
+    train->checkpoint_dir = directory;
+    train->resume = true;
+    return directory_of(trials, unit->trial, unit->execution, directory);
 }
 
 static ls_status train(const ls_worker *worker, const ls_unit *unit, ls_outcome *outcome)

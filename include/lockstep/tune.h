@@ -30,6 +30,8 @@ typedef struct ls_tune_options {
     uint64_t seed;           /* of the points drawn, and of the trainings; below 2^63 */
     const char *directory;   /* for the journal, the tables and what unfinished trials need to go on */
     bool resume;             /* go on with the search in the directory, or begin anew if there is none */
+    bool save_models;        /* also write the model of each training, models/trial-TRIAL-EXECUTION.h5 in the
+                                directory */
     ls_dtype dtype;          /* of the models */
     /* What the space does not vary. train.epochs is what a trial gets at most; train.output is where the best
      * model goes, or NULL; seed, checkpoint_* and resume of train are not used. */

@@ -235,6 +235,8 @@ static int run(int argc, char **argv)
         {"factor", 0, CLI_INT, &options.factor, "N",
          "of halving and hyperband: one trial in N goes on, with N times the epochs", .minimum = 2,
          .maximum = 1000},
+        {"save-models", 0, CLI_FLAG, &options.save_models, "",
+         "also write the model of each training, DIR/models/trial-TRIAL-EXECUTION.h5"},
         {"ranks-per-trial", 0, CLI_INT, &options.ranks_per_trial, "N", "ranks that share a training",
          .minimum = 1, .maximum = INT32_MAX,
          .shown_default = "1, or more where there are more ranks than trainings"},

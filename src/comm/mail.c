@@ -6,6 +6,15 @@
 
 enum { TAG = 7001, YIELDS = 2000 };
 
+/* Whether all ranks of this node wait, as far as they say so. */
+static bool is_node_idle(const ls_session *session)
+{
+    for (int i = 0; session->board && i < session->ranks_of_node; i++)
+        if (!ls_operation_waits((ls_operation)atomic_load(&session->board->places[i].operation)))
+            return false;
+    return session->board != NULL;
+}
+
 void ls_mail_pause(const ls_session *session, int64_t round)
 {
     const int64_t looks = ls_wait_looks(session);
@@ -13,6 +22,8 @@ void ls_mail_pause(const ls_session *session, int64_t round)
     if (round < looks + YIELDS) {
         ls_wait_pause(round, looks);
     } else {
+        /* Where nobody is at work nobody is stuck: those who are waited for are on another node. */
+        if (is_node_idle(session)) ls_place_pulse();
         nanosleep(&nap, NULL);
     }
 }

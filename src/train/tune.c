@@ -1,10 +1,13 @@
 #include "lockstep/tune.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/fault_system.h"
 #include "base/memory.h"
 #include "comm/mail.h"
 #include "data/dataset.h"
@@ -244,6 +247,7 @@ static bool poll(void *context)
 /* The next training of rank 0's own group. */
 static ls_status get_own(tune *t, tune_answer *next)
 {
+    ls_place_at(LS_AT_AGREE, -1);
     for (int64_t round = 0;; round++) {
         bool any;
         LS_TRY(serve(t, &any));
@@ -430,6 +434,16 @@ static ls_status open_journal(tune *t, json_t *settings)
     return LS_OK;
 }
 
+/* The directory of the models, on rank 0. */
+static ls_status make_directory(const tune *t)
+{
+    char path[4096];
+    if (!t->options->save_models || t->session->rank != 0) return LS_OK;
+    snprintf(path, sizeof path, "%s/models", t->options->directory);
+    if (mkdir(path, 0777) == 0 || errno == EEXIST) return LS_OK;
+    return ls_fail(LS_E_OUTPUT, "%s: cannot make the directory: %s", path, strerror(errno));
+}
+
 /* The rows are read once, as far as half of the memory holds them; the other half is the trainings'. */
 static ls_status hold_data(tune *t)
 {
@@ -453,6 +467,7 @@ static ls_status prepare(tune *t)
     LS_TRY(status);
     LS_TRY(ls_checkpoint_prepare(t->session, t->options->directory, false, &t->lock));
     if (t->options->train.output) LS_TRY(ls_session_check_output(t->session, t->options->train.output));
+    LS_TRY(ls_session_agree(t->session, make_directory(t)));
     LS_TRY(hold_data(t));
     LS_TRY(make_settings(t, &settings));
     status = ls_session_agree(t->session, t->session->rank == 0 ? open_journal(t, settings) : LS_OK);

@@ -25,14 +25,20 @@ ls_status ls_worker_model(const ls_trials *trials, const ls_trial *settings, int
     return LS_OK;
 }
 
-/* Where an execution keeps what a higher rung goes on from. */
-static ls_status directory_of(const ls_trials *trials, int64_t trial, int64_t execution, char *path)
+/* Files of an execution: what a higher rung goes on from, and its model. */
+typedef struct worker_paths {
+    char checkpoints[PATH_SIZE], model[PATH_SIZE];
+} worker_paths;
+
+static ls_status name_paths(const ls_trials *trials, int64_t trial, int64_t execution, worker_paths *paths)
 {
-    if (snprintf(path, PATH_SIZE, "%s/trial-%06lld-%lld", trials->options->directory, (long long)trial,
+    const char *directory = trials->options->directory;
+    snprintf(paths->checkpoints, PATH_SIZE, "%s/trial-%06lld-%lld", directory, (long long)trial,
+             (long long)execution);
+    if (snprintf(paths->model, PATH_SIZE, "%s/models/trial-%06lld-%lld.h5", directory, (long long)trial,
                  (long long)execution) < PATH_SIZE)
         return LS_OK;
-    return ls_fail(LS_E_USAGE, "%.100s...: the name of the directory is too long",
-                   trials->options->directory);
+    return ls_fail(LS_E_USAGE, "%.100s...: the name of the directory is too long", directory);
 }
 
 static bool is_halved(const ls_trials *trials)
@@ -41,14 +47,16 @@ static bool is_halved(const ls_trials *trials)
 }
 
 /* The settings of a unit's training, without what reaches beyond it. */
-static ls_status prepare(const ls_worker *worker, const ls_unit *unit, char *directory, ls_trial *settings,
-                         ls_model **model)
+static ls_status prepare(const ls_worker *worker, const ls_unit *unit, worker_paths *paths,
+                         ls_trial *settings, ls_model **model)
 {
     const ls_trials *trials = worker->trials;
     ls_train_options *train = &settings->train;
     LS_TRY(ls_trials_settings(trials, unit->trial, settings));
+    LS_TRY(name_paths(trials, unit->trial, unit->execution, paths));
     train->seed = ls_trials_seed(trials, settings, unit->trial, unit->execution);
-    train->checkpoint_dir = train->output = NULL;
+    train->checkpoint_dir = NULL;
+    train->output = trials->options->save_models ? paths->model : NULL;
     train->checkpoint_every_steps = train->checkpoint_every_epochs = 0;
     train->checkpoint_every_seconds = 0;
     train->checkpoint_keep = 1;
@@ -58,9 +66,9 @@ static ls_status prepare(const ls_worker *worker, const ls_unit *unit, char *dir
     const double samples = (double)ls_dataset_n_samples(worker->train) * (double)unit->epochs;
     train->epochs = unit->epochs;
     if (samples * (double)(*model)->n_parameters < WORTH_KEEPING) return LS_OK;
-    train->checkpoint_dir = directory;
+    train->checkpoint_dir = paths->checkpoints;
     train->resume = true;
-    return directory_of(trials, unit->trial, unit->execution, directory);
+    return LS_OK;
 }
 
 static ls_status train(const ls_worker *worker, const ls_unit *unit, ls_outcome *outcome)
@@ -69,8 +77,8 @@ static ls_status train(const ls_worker *worker, const ls_unit *unit, ls_outcome 
     ls_model *model = NULL;
     ls_history history = {0};
     ls_metrics validation;
-    char directory[PATH_SIZE];
-    ls_status status = ls_session_agree(worker->group, prepare(worker, unit, directory, &settings, &model));
+    worker_paths paths;
+    ls_status status = ls_session_agree(worker->group, prepare(worker, unit, &paths, &settings, &model));
     if (status == LS_OK)
         status = ls_train(worker->group, model, worker->train, &settings.train, &worker->observer, &history);
     if (status == LS_OK) status = ls_evaluate(worker->group, model, worker->validation, NULL, &validation);
@@ -98,8 +106,8 @@ ls_status ls_worker_train_best(const ls_worker *worker, int64_t trial, int64_t e
 {
     ls_trial settings;
     const ls_unit unit = {.trial = trial};
-    char directory[PATH_SIZE];
-    LS_TRY(ls_session_agree(worker->group, prepare(worker, &unit, directory, &settings, model)));
+    worker_paths paths;
+    LS_TRY(ls_session_agree(worker->group, prepare(worker, &unit, &paths, &settings, model)));
     if (is_halved(worker->trials)) settings.train.epochs = epochs;
     settings.train.checkpoint_dir = NULL;
     settings.train.resume = false;
@@ -109,16 +117,16 @@ ls_status ls_worker_train_best(const ls_worker *worker, int64_t trial, int64_t e
 
 void ls_worker_forget(const ls_trials *trials, int64_t trial)
 {
-    char path[PATH_SIZE];
+    worker_paths paths;
     if (!is_halved(trials)) return;
     for (int64_t i = 0; i < trials->options->executions; i++) {
-        if (directory_of(trials, trial, i, path) != LS_OK) return;
-        DIR *directory = opendir(path);
+        if (name_paths(trials, trial, i, &paths) != LS_OK) return;
+        DIR *directory = opendir(paths.checkpoints);
         if (!directory) continue;
         for (const struct dirent *entry; (entry = readdir(directory));)
             if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
                 unlinkat(dirfd(directory), entry->d_name, 0);
         closedir(directory);
-        rmdir(path);
+        rmdir(paths.checkpoints);
     }
 }

@@ -388,7 +388,7 @@ class Together:
     def check_broken(self):
         self.broken.check_ended("FAILED", 1)
         check(self.broken.restarts() == 3, "3 restarts expected:", self.broken.about())
-        check("failed 4 times without a new checkpoint" in self.broken.log(), "gives up without saying so:",
+        check("failed 4 times without getting on" in self.broken.log(), "gives up without saying so:",
               self.broken.about())
 
 

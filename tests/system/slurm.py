@@ -283,7 +283,11 @@ class Together:
         self.beyond = Job(site, "sweep", "beyond", "--array=4", ARCHITECTURES="2 3,2", SEEDS="1 2")
         self.scaling = Job(site, "scaling", "scaling", *TWO, "--oversubscribe", RANKS="1 2", SCALING="strong", NETWORKS="3",
                            SAMPLES="2000", BATCHES="64 128", EPOCHS="2", REPETITIONS="1", TRAINING="--shuffle none")
+        self.tune = submit_search(site)
         self.notebooks = [Job(site, "notebook", f"notebook-{n}", f"--ntasks={n}") for n in (1, 2)]
+
+    def check_tune(self):
+        check_search(self.site, self.tune)
 
     def check_plain(self):
         self.plain.check_ended("COMPLETED", 0)
@@ -392,6 +396,29 @@ class Together:
               self.broken.about())
 
 
+SEARCH = "--search random --trials 12 --epochs 1500 --batch-size 64 --seed 3"
+
+
+def submit_search(site):
+    site.write("space.json", '{"hidden": [[2], [3], [4]], "learning_rate": {"min": 0.001, "max": 1, "sampling": "log"}}')
+    return Job(site, "tune", "tune", *TWO, SPACE="space.json", SEARCH=SEARCH)
+
+
+def check_search(site, job):
+    """Interrupted after its first trials, it goes on to the tables of a plain process."""
+    def journal():
+        return site.read(job.run + "/journal").splitlines()
+    job.wait(lambda: len(journal()) > 2 or job.state() not in ("PENDING", "RUNNING"), "finish a trial")
+    site.cluster.call("scancel", "--signal=USR1", "--batch", job.id)
+    job.check_ended("COMPLETED", 0)
+    check(job.restarts() > 0 and "stopped by a signal" in job.log() and "trainings have been done before" in job.log(),
+          "the search does not go on:", job.about())
+    check(len(journal()) == 13, "a line for each trial:", journal())
+    expect(0, site.lockstep, ["tune", "data.h5", "--space", "space.json", *SEARCH.split(), "--dir", "search"], directory=site.directory)
+    for ours, theirs in (("results.csv", "results.csv"), ("results.json", "results.json"), ("best.h5", "model.h5")):
+        check(same_bytes(site.path("search/" + ours), site.path(f"{job.run}/{theirs}")), "the search under SLURM:", theirs)
+
+
 def check_lost_slurmd(site):
     """slurmd dies, its job's processes live: SLURM notices after a while, ends what it reaches and requeues the job."""
     job = Job(site, "train", "slurmd", *TWO, interrupted=True)
@@ -450,6 +477,7 @@ def main():
                             ("notebook.sbatch on 1 and 2 ranks", Together.check_notebooks),
                             ("sweep.sbatch and its table", Together.check_sweep),
                             ("scaling.sbatch", Together.check_scaling),
+                            ("tune.sbatch, interrupted and requeued", Together.check_tune),
                             ("time limit, signal, checkpoint, requeue", Together.check_limit),
                             ("a job that always fails gives up", Together.check_broken)):
             with group(title):

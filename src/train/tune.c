@@ -13,60 +13,13 @@
 #include "data/dataset.h"
 #include "data/dataset_digest.h"
 #include "engine/engine.h"
-#include "lockstep/interrupt.h"
 #include "model/whole_file.h"
 #include "train/checkpoint.h"
+#include "train/handout.h"
 #include "train/journal.h"
 #include "train/options.h"
 #include "train/record.h"
 #include "train/trial_tables.h"
-#include "train/trials.h"
-#include "train/worker.h"
-
-/* Rank 0 keeps the search. The first rank of each group asks it for a training, and brings the result along
- * when it asks again; rank 0, whose group trains as well, answers between two of its own steps. So nobody
- * waits but for trials that are not decided yet, and the search itself is in one place. */
-
-typedef enum word {
-    WORK, /* train this */
-    HALT, /* leave the training at the next step; unasked */
-    STOP  /* there is nothing more */
-} word;
-
-typedef struct tune_request {
-    bool has_outcome;
-    bool is_asking; /* for a training; otherwise only a signal is told */
-    ls_outcome outcome;
-} tune_request;
-
-typedef struct tune_answer {
-    word word;
-    ls_unit unit;
-} tune_answer;
-
-/* A rank's part in a search. */
-typedef struct tune {
-    ls_session *session;
-    const ls_tune_options *options;
-    const ls_tune_observer *observer;
-    ls_trials trials;
-    ls_worker worker;
-    int n_groups;
-    bool halted; /* this group leaves its training */
-    /* On rank 0: */
-    ls_journal *journal;
-    int lock;
-    bool stopping;
-    ls_status status; /* why */
-    char text[LS_MESSAGE_SIZE];
-    int n_stopped;     /* groups that know that there is nothing more */
-    int *idle, n_idle; /* first ranks of groups that wait for a training */
-    bool *is_busy;     /* by rank */
-    int n_busy;
-    bool *is_forgotten; /* by trial: its directories are gone */
-    double begin, share_at_begin;
-    int64_t n_done; /* trials */
-} tune;
 
 void ls_tune_defaults(ls_tune_options *options)
 {
@@ -85,231 +38,10 @@ const char *ls_tune_objective(int i)
     return i >= 0 && i < ls_measures_count() ? ls_measures_name(i) : NULL;
 }
 
-static void notice(const tune *t, const char *text)
+static void notice(const ls_handout *t, const char *text)
 {
     if (t->session->rank == 0 && t->observer && t->observer->notice)
         t->observer->notice(t->observer->context, text);
-}
-
-/* ---- rank 0: the search ---- */
-
-static ls_status fill_row(const ls_trials *trials, int64_t trial, ls_tune_row *row)
-{
-    char *settings;
-    LS_TRY(ls_trials_describe(trials, trial, &settings));
-    int64_t epochs = 0;
-    for (int64_t i = 0; i < trials->options->executions; i++) {
-        const ls_outcome *outcome = &trials->outcomes[trial * trials->options->executions + i];
-        if (outcome->epochs > epochs) epochs = outcome->epochs;
-    }
-    *row = (ls_tune_row){.trial = trial,
-                         .settings = settings,
-                         .status = ls_trials_status(trials, trial),
-                         .epochs = epochs,
-                         .objective = ls_trials_mean(trials, trial, trials->objective)};
-    return LS_OK;
-}
-
-static ls_status show(tune *t)
-{
-    if (!t->observer || !t->observer->progress) return LS_OK;
-    const ls_search *search = t->trials.search;
-    const double seconds = ls_now() - t->begin, share = ls_search_share(search),
-                 done = share - t->share_at_begin;
-    const int64_t best = ls_search_best(search);
-    ls_tune_row row = {0};
-    if (best >= 0) LS_TRY(fill_row(&t->trials, best, &row));
-    const ls_tune_progress progress = {.n_trials = t->trials.n_trials,
-                                       .n_done = t->n_done,
-                                       .n_running = t->n_busy,
-                                       .share = share,
-                                       .seconds = seconds,
-                                       .seconds_left = done > 0 ? seconds * (1 - share) / done : NAN,
-                                       .best = best >= 0 ? &row : NULL};
-    t->observer->progress(t->observer->context, &progress);
-    ls_free((char *)row.settings);
-    return LS_OK;
-}
-
-/* What higher rungs do not need any more. */
-static void tidy(tune *t)
-{
-    t->n_done = 0;
-    for (int64_t i = 0; i < t->trials.n_trials; i++) {
-        if (!ls_search_is_done(t->trials.search, i)) continue;
-        t->n_done++;
-        if (!t->is_forgotten[i]) ls_worker_forget(&t->trials, i);
-        t->is_forgotten[i] = true;
-    }
-}
-
-/* No more trainings; those under way are left. */
-static ls_status stop(tune *t, ls_status status, const char *text)
-{
-    if (t->stopping) return LS_OK;
-    t->stopping = true;
-    t->status = status;
-    snprintf(t->text, sizeof t->text, "%s", text);
-    const tune_answer halt = {.word = HALT};
-    for (int rank = 1; rank < t->session->size; rank++)
-        if (t->is_busy[rank]) LS_TRY(ls_mail_send(t->session, rank, &halt, sizeof halt));
-    return LS_OK;
-}
-
-static ls_status stop_for_signal(tune *t)
-{
-    return stop(t, LS_E_INTERRUPTED, "stopped by a signal");
-}
-
-/* A failure that belongs to the settings of a trial, and not to the search. */
-static bool is_of_trial(ls_status status)
-{
-    return status == LS_OK || status == LS_E_DIVERGED || status == LS_E_USAGE || status == LS_E_MEMORY;
-}
-
-static ls_status take_outcome(tune *t, const ls_outcome *outcome)
-{
-    if (outcome->status == LS_E_INTERRUPTED) return stop_for_signal(t);
-    if (!is_of_trial(outcome->status)) return stop(t, outcome->status, outcome->text);
-    ls_status status = ls_journal_append(t->journal, ls_trials_line(outcome));
-    if (status == LS_OK) status = ls_trials_finish(&t->trials, outcome);
-    if (status == LS_OK) {
-        tidy(t);
-        status = show(t);
-    }
-    return status == LS_OK ? LS_OK : stop(t, status, ls_error_message());
-}
-
-static ls_status answer_group(tune *t, int rank)
-{
-    tune_answer answer = {.word = WORK};
-    if (t->stopping || ls_search_is_over(t->trials.search)) {
-        answer.word = STOP;
-        t->n_stopped++;
-    } else if (ls_search_next(t->trials.search, &answer.unit)) {
-        t->is_busy[rank] = true;
-        t->n_busy++;
-    } else {
-        t->idle[t->n_idle++] = rank;
-        return LS_OK;
-    }
-    return ls_mail_send(t->session, rank, &answer, sizeof answer);
-}
-
-static ls_status take_request(tune *t, int rank, const tune_request *request)
-{
-    if (t->is_busy[rank] && request->has_outcome) {
-        t->is_busy[rank] = false;
-        t->n_busy--;
-    }
-    if (request->has_outcome) LS_TRY(take_outcome(t, &request->outcome));
-    return request->is_asking ? answer_group(t, rank) : LS_OK;
-}
-
-/* All requests that have come, then those that could not be answered before. */
-static ls_status serve(tune *t, bool *any)
-{
-    tune_request request;
-    int rank;
-    bool came = true;
-    *any = false;
-    if (ls_interrupt_pending()) LS_TRY(stop_for_signal(t));
-    while (t->session->size > 1) {
-        LS_TRY(ls_mail_take(t->session, LS_MAIL_ANY, &request, sizeof request, &came, &rank));
-        if (!came) break;
-        *any = true;
-        LS_TRY(take_request(t, rank, &request));
-    }
-    const int n_idle = t->n_idle;
-    t->n_idle = 0;
-    for (int i = 0; i < n_idle; i++) LS_TRY(answer_group(t, t->idle[i]));
-    return LS_OK;
-}
-
-/* ---- the groups ---- */
-
-/* Between the steps of a training, on the first rank of its group. */
-static bool poll(void *context)
-{
-    tune *t = context;
-    bool came;
-    tune_answer answer;
-    int rank;
-    /* A failed call of MPI has ended the job: there is nothing to hand on. */
-    if (t->session->rank == 0) {
-        if (serve(t, &came) != LS_OK || t->stopping) t->halted = true;
-    } else if (ls_mail_take(t->session, 0, &answer, sizeof answer, &came, &rank) != LS_OK || came) {
-        t->halted = true;
-    }
-    return t->halted;
-}
-
-/* The next training of rank 0's own group. */
-static ls_status get_own(tune *t, tune_answer *next)
-{
-    ls_place_at(LS_AT_AGREE, -1);
-    for (int64_t round = 0;; round++) {
-        bool any;
-        LS_TRY(serve(t, &any));
-        next->word = t->stopping || ls_search_is_over(t->trials.search) ? STOP : WORK;
-        if (next->word == STOP) {
-            if (t->n_stopped == t->n_groups - 1) return LS_OK;
-        } else if (ls_search_next(t->trials.search, &next->unit)) {
-            t->is_busy[0] = true;
-            t->n_busy++;
-            return LS_OK;
-        }
-        if (any) round = 0;
-        ls_mail_pause(t->session, round);
-    }
-}
-
-/* That of another group, which brings what has come out of the one before. */
-static ls_status get_from_rank_0(tune *t, tune_request *request, tune_answer *next)
-{
-    bool came = false, told = false;
-    int rank;
-    request->is_asking = true;
-    LS_TRY(ls_mail_send(t->session, 0, request, sizeof *request));
-    ls_place_at(LS_AT_AGREE, 0);
-    for (int64_t round = 0;; round++) {
-        LS_TRY(ls_mail_take(t->session, 0, next, sizeof *next, &came, &rank));
-        /* A halt that has crossed the result is answered by a stop. */
-        if (came && next->word != HALT) return LS_OK;
-        if (ls_interrupt_pending() && !told) {
-            static tune_request signal;
-            signal.has_outcome = true;
-            signal.outcome.status = LS_E_INTERRUPTED;
-            LS_TRY(ls_mail_send(t->session, 0, &signal, sizeof signal));
-            told = true;
-        }
-        ls_mail_pause(t->session, round);
-    }
-}
-
-/* All trainings of this rank's group. */
-static ls_status work(tune *t)
-{
-    const bool is_first = t->worker.group->rank == 0;
-    tune_request request = {0};
-    tune_answer next = {0};
-    for (;;) {
-        if (t->session->rank == 0) {
-            if (request.has_outcome) {
-                t->is_busy[0] = false;
-                t->n_busy--;
-                LS_TRY(take_outcome(t, &request.outcome));
-            }
-            LS_TRY(get_own(t, &next));
-        } else if (is_first) {
-            LS_TRY(get_from_rank_0(t, &request, &next));
-        }
-        LS_TRY(ls_mail_broadcast(t->worker.group, &next, sizeof next));
-        if (next.word == STOP) return LS_OK;
-        t->halted = false;
-        ls_worker_train(&t->worker, &next.unit, &request.outcome);
-        request.has_outcome = true;
-    }
 }
 
 /* ---- beginning ---- */
@@ -325,7 +57,7 @@ static ls_status check_options(const ls_tune_options *options)
 }
 
 /* The space as rank 0 reads it, on all ranks. */
-static ls_status read_space(tune *t, char **text)
+static ls_status read_space(ls_handout *t, char **text)
 {
     void *bytes = NULL;
     size_t size = 0;
@@ -356,7 +88,7 @@ static ls_status most_ranks_of_trial(const ls_trials *trials, int64_t *most)
 }
 
 /* One rank a training, more where there are more ranks than trainings. */
-static ls_status choose_groups(tune *t)
+static ls_status choose_groups(ls_handout *t)
 {
     const int64_t size = t->session->size, n_trainings = t->trials.n_trials * t->options->executions;
     int64_t most, wanted = t->options->ranks_per_trial;
@@ -367,7 +99,7 @@ static ls_status choose_groups(tune *t)
     return LS_OK;
 }
 
-static ls_status make_settings(tune *t, json_t **settings)
+static ls_status make_settings(ls_handout *t, json_t **settings)
 {
     char data[2][LS_DATASET_DIGEST_SIZE];
     ls_trial base;
@@ -407,7 +139,7 @@ static ls_status take_line(void *context, const json_t *line)
 }
 
 /* On rank 0. */
-static ls_status open_journal(tune *t, json_t *settings)
+static ls_status open_journal(ls_handout *t, json_t *settings)
 {
     const size_t size = (size_t)t->session->size;
     LS_TRY(ls_alloc(&t->idle, size, sizeof *t->idle, "search"));
@@ -415,7 +147,7 @@ static ls_status open_journal(tune *t, json_t *settings)
     LS_TRY(ls_alloc(&t->is_forgotten, (size_t)t->trials.n_trials, sizeof *t->is_forgotten, "search"));
     LS_TRY(ls_journal_open(t->options->directory, t->options->resume, settings, take_line, &t->trials,
                            &t->journal));
-    tidy(t);
+    ls_handout_tidy(t);
     if (t->options->resume) {
         char text[128];
         int64_t n = 0;
@@ -435,7 +167,7 @@ static ls_status open_journal(tune *t, json_t *settings)
 }
 
 /* The directory of the models, on rank 0. */
-static ls_status make_directory(const tune *t)
+static ls_status make_directory(const ls_handout *t)
 {
     char path[4096];
     if (!t->options->save_models || t->session->rank != 0) return LS_OK;
@@ -445,7 +177,7 @@ static ls_status make_directory(const tune *t)
 }
 
 /* The rows are read once, as far as half of the memory holds them; the other half is the trainings'. */
-static ls_status hold_data(tune *t)
+static ls_status hold_data(ls_handout *t)
 {
     const int64_t memory = t->options->train.memory / 2;
     ls_place_at(LS_AT_READ, -1);
@@ -454,7 +186,7 @@ static ls_status hold_data(tune *t)
     return ls_session_agree(t->session, status);
 }
 
-static ls_status prepare(tune *t)
+static ls_status prepare(ls_handout *t)
 {
     char *text;
     json_t *settings = NULL;
@@ -479,7 +211,7 @@ static ls_status prepare(tune *t)
 /* ---- ending ---- */
 
 /* What rank 0 has come to, on all ranks. */
-static ls_status share_end(tune *t)
+static ls_status share_end(ls_handout *t)
 {
     ls_status status = t->status;
     LS_TRY(ls_mail_meet(t->session));
@@ -501,7 +233,7 @@ static ls_status share_end(tune *t)
     return ls_session_agree(t->session, status);
 }
 
-static ls_status fill_result(tune *t, ls_tune_result *result)
+static ls_status fill_result(ls_handout *t, ls_tune_result *result)
 {
     const int64_t n = t->trials.n_trials;
     int64_t *order;
@@ -509,7 +241,7 @@ static ls_status fill_result(tune *t, ls_tune_result *result)
     ls_status status = ls_alloc(&result->rows, (size_t)n, sizeof *result->rows, "results of the search");
     ls_search_rank(t->trials.search, order);
     for (int64_t i = 0; i < n && status == LS_OK; i++) {
-        status = fill_row(&t->trials, order[i], &result->rows[i]);
+        status = ls_handout_row(&t->trials, order[i], &result->rows[i]);
         result->n_rows += status == LS_OK;
     }
     ls_free(order);
@@ -517,7 +249,7 @@ static ls_status fill_result(tune *t, ls_tune_result *result)
 }
 
 /* Wide networks are worth all ranks, those that train in a moment only the first group. */
-static ls_status train_best(tune *t, ls_tune_result *result)
+static ls_status train_best(ls_handout *t, ls_tune_result *result)
 {
     enum { WORTH = 1 << 20 }; /* multiplications of a step for each rank */
     ls_trial settings;
@@ -559,10 +291,10 @@ static ls_status train_best(tune *t, ls_tune_result *result)
                         (size_t)result->best->n_parameters * ls_dtype_size(result->best->dtype));
 }
 
-static ls_status run(tune *t, ls_tune_result *result)
+static ls_status run(ls_handout *t, ls_tune_result *result)
 {
     LS_TRY(prepare(t));
-    LS_TRY(work(t));
+    LS_TRY(ls_handout_work(t));
     LS_TRY(share_end(t));
     LS_TRY(ls_session_agree(t->session, t->session->rank == 0 ? fill_result(t, result) : LS_OK));
     return train_best(t, result);
@@ -571,12 +303,12 @@ static ls_status run(tune *t, ls_tune_result *result)
 ls_status ls_tune(ls_session *session, ls_dataset *train, ls_dataset *validation,
                   const ls_tune_options *options, const ls_tune_observer *observer, ls_tune_result *result)
 {
-    tune t = {.session = session, .options = options, .observer = observer, .lock = -1};
+    ls_handout t = {.session = session, .options = options, .observer = observer, .lock = -1};
     *result = (ls_tune_result){0};
     t.worker = (ls_worker){.trials = &t.trials,
                            .train = train,
                            .validation = validation,
-                           .observer = {.context = &t, .poll = poll}};
+                           .observer = {.context = &t, .poll = ls_handout_poll}};
     const ls_status status = run(&t, result);
     ls_journal_close(t.journal);
     ls_checkpoint_release(t.lock);

@@ -50,8 +50,9 @@ static void print_setup(void *context, const ls_train_setup *setup)
             (long long)v->train->epochs, (long long)setup->n_steps, (long long)v->train->batch_size,
             setup->learning_rate);
     if (base_batch > 0)
-        fprintf(stderr, "learning_rate: that of batches of %lld, times %lld / %lld\n", (long long)base_batch,
-                (long long)v->train->batch_size, (long long)base_batch);
+        fprintf(stderr, "learning_rate: %g of batches of %lld, times %lld / %lld\n",
+                setup->learning_rate * (double)base_batch / (double)v->train->batch_size,
+                (long long)base_batch, (long long)v->train->batch_size, (long long)base_batch);
     cli_print_optimizer(stderr, setup->optimizer, v->model);
     fprintf(stderr, "ranks: %d, shards: %lld, engine: %s\n", ls_session_size(v->session),
             (long long)setup->n_shards, setup->engine);

@@ -1,69 +1,70 @@
 #include "optimizer_options.h"
 
+#include <math.h>
 #include <string.h>
 
-/* The first ones are kind and schedule, whose values are not numbers of the optimizer. */
-enum { KIND, SCHEDULE, L1, L2, FIRST_MEMBER };
+/* Rows of the table that are looked at by themselves. */
+enum { KIND, RATE, BASE_BATCH, SCHEDULE, L1 = CLI_N_OPTIMIZER_OPTIONS - 2, L2 };
+
+/* Whether the row is a member of the optimizer or its schedule. */
+static bool is_member(int row)
+{
+    return row > BASE_BATCH && row != SCHEDULE && row < L1;
+}
 
 int cli_optimizer_list(cli_optimizer *o, double *rate, int64_t *base_batch, cli_option *rows)
 {
     static const char *const kinds[] = {"sgd", "rmsprop", "adagrad", "adam", "adamw", NULL};
     static const char *const schedules[] = {"constant", "step", "exponential", "cosine", NULL};
     ls_optimizer *w = &o->wanted;
-    const cli_option options[] = {
+    const cli_option options[CLI_N_OPTIMIZER_OPTIONS] = {
         {"optimizer", 0, CLI_CHOICE, &o->kind, "NAME", "sgd, rmsprop, adagrad, adam or adamw, as in Keras",
-         .choices = kinds, .given = &o->given[KIND]},
+         .choices = kinds},
         {"learning-rate", 0, CLI_DOUBLE, rate, "R", "of the optimizer",
          .shown_default = "Keras': sgd 0.01, others 0.001"},
         {"learning-rate-base-batch", 0, CLI_INT, base_batch, "B",
          "the learning rate is that of batches of B samples: take it times batch-size / B", .minimum = 1,
          .maximum = INT64_MAX, .shown_default = "take it as it is"},
-        {"momentum", 0, CLI_DOUBLE, &w->momentum, "R", "of sgd and rmsprop", .given = &o->given[4]},
-        {"nesterov", 0, CLI_FLAG, &w->nesterov, "", "sgd: Nesterov's momentum", .given = &o->given[5]},
-        {"rho", 0, CLI_DOUBLE, &w->rho, "R", "rmsprop: how much of the mean square stays in a step",
-         .shown_default = "0.9", .given = &o->given[6]},
-        {"centered", 0, CLI_FLAG, &w->centered, "", "rmsprop: divide by the variance of the gradients",
-         .given = &o->given[7]},
-        {"beta-1", 0, CLI_DOUBLE, &w->beta_1, "R", "adam, adamw: how much of the mean gradient stays",
-         .shown_default = "0.9", .given = &o->given[8]},
-        {"beta-2", 0, CLI_DOUBLE, &w->beta_2, "R", "adam, adamw: how much of the mean square stays",
-         .shown_default = "0.999", .given = &o->given[9]},
-        {"epsilon", 0, CLI_DOUBLE, &w->epsilon, "R", "all but sgd: added to the divisor",
-         .shown_default = "1e-07", .given = &o->given[10]},
-        {"weight-decay", 0, CLI_DOUBLE, &w->weight_decay, "R",
-         "this times the learning rate of each weight goes in a step",
-         .shown_default = "adamw 0.004, others 0", .given = &o->given[11]},
-        {"clipnorm", 0, CLI_DOUBLE, &w->clipnorm, "R", "longest gradient of each kernel and bias",
-         .shown_default = "none", .given = &o->given[12]},
-        {"global-clipnorm", 0, CLI_DOUBLE, &w->global_clipnorm, "R", "longest gradient of all together",
-         .shown_default = "none", .given = &o->given[13]},
-        {"clipvalue", 0, CLI_DOUBLE, &w->clipvalue, "R", "largest element of a gradient",
-         .shown_default = "none", .given = &o->given[14]},
         {"schedule", 0, CLI_CHOICE, &o->schedule, "NAME",
-         "of the learning rate by steps: constant, step, exponential or cosine", .choices = schedules,
-         .given = &o->given[SCHEDULE]},
+         "of the learning rate by steps: constant, step, exponential or cosine", .choices = schedules},
         {"decay-steps", 0, CLI_INT, &w->schedule.decay_steps, "N",
          "step, exponential: --decay-rate is multiplied in so many steps (step: at once); cosine: down to "
          "the "
          "end in so many",
-         .minimum = 1, .maximum = INT64_MAX, .shown_default = "all steps of the training",
-         .given = &o->given[15]},
+         .minimum = 1, .maximum = INT64_MAX, .shown_default = "all steps of the training"},
         {"decay-rate", 0, CLI_DOUBLE, &w->schedule.decay_rate, "R", "of step and exponential",
-         .shown_default = "0.1", .given = &o->given[16]},
-        {"alpha", 0, CLI_DOUBLE, &w->schedule.alpha, "R", "cosine: share of the learning rate at the end",
-         .given = &o->given[17]},
+         .shown_default = "0.1"},
+        {"alpha", 0, CLI_DOUBLE, &w->schedule.alpha, "R", "cosine: share of the learning rate at the end"},
         {"warmup-steps", 0, CLI_INT, &w->schedule.warmup_steps, "N",
-         "rise from 0 to the learning rate in so many steps first", .minimum = 0, .maximum = INT64_MAX,
-         .given = &o->given[18]},
+         "rise from 0 to the learning rate in so many steps first", .minimum = 0, .maximum = INT64_MAX},
+        {"momentum", 0, CLI_DOUBLE, &w->momentum, "R", "of sgd and rmsprop"},
+        {"nesterov", 0, CLI_FLAG, &w->nesterov, "", "sgd: Nesterov's momentum"},
+        {"rho", 0, CLI_DOUBLE, &w->rho, "R", "rmsprop: how much of the mean square stays in a step",
+         .shown_default = "0.9"},
+        {"centered", 0, CLI_FLAG, &w->centered, "", "rmsprop: divide by the variance of the gradients"},
+        {"beta-1", 0, CLI_DOUBLE, &w->beta_1, "R", "adam, adamw: how much of the mean gradient stays",
+         .shown_default = "0.9"},
+        {"beta-2", 0, CLI_DOUBLE, &w->beta_2, "R", "adam, adamw: how much of the mean square stays",
+         .shown_default = "0.999"},
+        {"epsilon", 0, CLI_DOUBLE, &w->epsilon, "R", "all but sgd: added to the divisor",
+         .shown_default = "1e-07"},
+        {"weight-decay", 0, CLI_DOUBLE, &w->weight_decay, "R",
+         "this times the learning rate of each weight goes in a step",
+         .shown_default = "adamw 0.004, others 0"},
+        {"clipnorm", 0, CLI_DOUBLE, &w->clipnorm, "R", "longest gradient of each kernel and bias",
+         .shown_default = "none"},
+        {"global-clipnorm", 0, CLI_DOUBLE, &w->global_clipnorm, "R", "longest gradient of all together",
+         .shown_default = "none"},
+        {"clipvalue", 0, CLI_DOUBLE, &w->clipvalue, "R", "largest element of a gradient",
+         .shown_default = "none"},
         {"l1", 0, CLI_DOUBLE, &o->l1, "R", "penalty of the kernels: the loss has R sum|w| more",
-         .shown_default = "0, or that of --init", .given = &o->given[L1]},
+         .shown_default = "0, or that of --init"},
         {"l2", 0, CLI_DOUBLE, &o->l2, "R", "penalty of the kernels: the loss has R sum(w^2) more",
-         .shown_default = "0, or that of --init", .given = &o->given[L2]},
+         .shown_default = "0, or that of --init"},
     };
-    enum { N = sizeof options / sizeof options[0] };
-    _Static_assert(N == CLI_N_OPTIMIZER_OPTIONS + 2, "--learning-rate and its base need no mark");
     memcpy(rows, options, sizeof options);
-    return N;
+    for (int i = 0; i < CLI_N_OPTIMIZER_OPTIONS; i++) rows[i].given = &o->given[i];
+    return CLI_N_OPTIMIZER_OPTIONS;
 }
 
 /* Refuses the option if the word of its user has no member of its name. */
@@ -78,11 +79,11 @@ static int check_use(const cli_command *command, const cli_optimizer *o, const c
     const bool of_schedule =
         ls_schedule_uses(LS_SCHEDULE_STEP, member) || ls_schedule_uses(LS_SCHEDULE_COSINE, member);
     if (of_schedule && !ls_schedule_uses(schedule, member))
-        return cli_usage_error(command, "--%s: --schedule %s does not use it%s", row->name,
-                               ls_schedule_name(schedule), o->given[SCHEDULE] ? "" : " (the default)");
+        return cli_usage_error(command, "--%s: the schedule is %s%s, which has none", row->name,
+                               ls_schedule_name(schedule), o->given[SCHEDULE] ? "" : " by default");
     if (!of_schedule && !ls_optimizer_uses(optimizer->kind, member))
-        return cli_usage_error(command, "--%s: --optimizer %s does not use it%s", row->name,
-                               ls_optimizer_name(optimizer->kind), o->given[KIND] ? "" : " (the default)");
+        return cli_usage_error(command, "--%s: the optimizer is %s%s, which has none", row->name,
+                               ls_optimizer_name(optimizer->kind), o->given[KIND] ? "" : " by default");
     return -1;
 }
 
@@ -101,13 +102,15 @@ int cli_optimizer_complete(const cli_command *command, const cli_optimizer *o, c
     ls_optimizer_defaults((ls_optimizer_kind)o->kind, optimizer);
     optimizer->schedule.kind = (ls_schedule_kind)o->schedule;
     if (ls_schedule_uses(optimizer->schedule.kind, "decay_rate")) optimizer->schedule.decay_rate = 0.1;
-    for (int i = 0; i < CLI_N_OPTIMIZER_OPTIONS + 2; i++) {
-        const cli_option *row = &rows[i];
-        if (!row->given || !*row->given || row->given < o->given + FIRST_MEMBER) continue;
-        const int refused = check_use(command, o, row, optimizer);
+    for (int i = 0; i < CLI_N_OPTIMIZER_OPTIONS; i++) {
+        if (!o->given[i] || !is_member(i)) continue;
+        const int refused = check_use(command, o, &rows[i], optimizer);
         if (refused >= 0) return refused;
-        copy_member(o, row, optimizer);
+        copy_member(o, &rows[i], optimizer);
     }
+    const double rate = *(const double *)rows[RATE].value;
+    if (o->given[RATE] && !(rate > 0 && rate < INFINITY))
+        return cli_usage_error(command, "--learning-rate: %g is not a positive number", rate);
     if (ls_optimizer_check(optimizer) != LS_OK) return cli_usage_error(command, "%s", ls_error_message());
     if (!(o->l1 >= 0 && o->l2 >= 0 && o->l1 < 1e300 && o->l2 < 1e300))
         return cli_usage_error(command, "--l1 and --l2 are %g and %g: they must be numbers from 0 on", o->l1,
@@ -129,6 +132,21 @@ static void print_number(FILE *stream, const char *name, double value)
     if (value != 0) fprintf(stream, ", %s %g", name, value);
 }
 
+static void print_penalties(FILE *stream, const ls_model *model)
+{
+    const ls_layer *first = &model->layers[0];
+    bool any = false, same = true;
+    for (int64_t i = 0; i < model->n_layers; i++) {
+        const ls_layer *layer = &model->layers[i];
+        any = any || layer->l1 != 0 || layer->l2 != 0;
+        same = same && layer->l1 == first->l1 && layer->l2 == first->l2;
+    }
+    if (any && same)
+        fprintf(stream, "penalties of the kernels: l1 %g, l2 %g\n", first->l1, first->l2);
+    else if (any)
+        fprintf(stream, "penalties of the kernels: as the model's file says\n");
+}
+
 void cli_print_optimizer(FILE *stream, const ls_optimizer *o, const ls_model *model)
 {
     const ls_schedule *schedule = &o->schedule;
@@ -143,9 +161,8 @@ void cli_print_optimizer(FILE *stream, const ls_optimizer *o, const ls_model *mo
     print_number(stream, "clipnorm", o->clipnorm);
     print_number(stream, "global_clipnorm", o->global_clipnorm);
     print_number(stream, "clipvalue", o->clipvalue);
-    print_number(stream, "l1", model->layers[0].l1);
-    print_number(stream, "l2", model->layers[0].l2);
     fputc('\n', stream);
+    print_penalties(stream, model);
     if (schedule->kind == LS_SCHEDULE_CONSTANT && schedule->warmup_steps == 0) return;
     fprintf(stream, "schedule: %s", ls_schedule_name(schedule->kind));
     if (schedule->kind == LS_SCHEDULE_COSINE)

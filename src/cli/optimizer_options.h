@@ -4,7 +4,7 @@
 
 #include "options.h"
 
-enum { CLI_N_OPTIMIZER_OPTIONS = 19 };
+enum { CLI_N_OPTIMIZER_OPTIONS = 21 };
 
 typedef struct cli_optimizer {
     int kind, schedule;  /* of the choices */
@@ -13,7 +13,7 @@ typedef struct cli_optimizer {
     bool given[CLI_N_OPTIMIZER_OPTIONS];
 } cli_optimizer;
 
-/* Writes their table to rows, which has room for CLI_N_OPTIMIZER_OPTIONS + 2: they point into o and to *rate
+/* Writes their table to rows, which has room for CLI_N_OPTIMIZER_OPTIONS: they point into o and to *rate
  * and *base_batch. Returns how many there are. */
 int cli_optimizer_list(cli_optimizer *o, double *rate, int64_t *base_batch, cli_option *rows);
 

@@ -41,7 +41,10 @@ static ls_status make_model(ls_session *session, cli_training *wanted, int64_t n
     status = ls_model_load(session, wanted->init, model, &wanted->start);
     if (status == LS_OK) status = check_init(wanted, activation, *model);
     if (status == LS_OK && wanted->dtype_given && (ls_dtype)wanted->dtype != (*model)->dtype) {
-        ls_training_config_clear(&wanted->start); /* a state is of the model's type */
+        /* A state is of the model's type: this one can go on with nothing. */
+        const int64_t iterations = wanted->start.iterations;
+        ls_training_config_clear(&wanted->start);
+        wanted->start.iterations = iterations;
         status = ls_model_convert(*model, (ls_dtype)wanted->dtype);
     }
     wanted->train.start = &wanted->start;

@@ -136,7 +136,7 @@ static void tell_start(const run *r)
     if (r->initial_iterations > 0)
         notice(r, "%s goes on with its state after %lld steps", name, (long long)r->initial_iterations);
     else
-        notice(r, "%s starts with a fresh state: that of the model is not of the same kind or type", name);
+        notice(r, "%s starts with a fresh state: that of the model is of another optimizer or type", name);
 }
 
 /* Brings weights, position and history back from the newest checkpoint, if there is one. */

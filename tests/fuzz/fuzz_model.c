@@ -31,7 +31,12 @@ static void check_round_trip(const ls_model *model, const ls_training_config *co
     FUZZ_ASSERT(memcmp(again->parameters, model->parameters,
                        (size_t)model->n_parameters * ls_dtype_size(model->dtype)) == 0);
     FUZZ_ASSERT(config_again.iterations == config->iterations);
+    FUZZ_ASSERT(!config_again.slots == !config->slots);
+    FUZZ_ASSERT(!config->slots || memcmp(config_again.slots, config->slots,
+                                         (size_t)ls_optimizer_n_slots(&config->optimizer) *
+                                             (size_t)model->n_parameters * ls_dtype_size(model->dtype)) == 0);
     FUZZ_ASSERT(!record == !record_again && (!record || strcmp(record, record_again) == 0));
+    ls_training_config_clear(&config_again);
     ls_free(record_again);
     ls_model_free(again);
     ls_free(image);
@@ -61,6 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             check_model(model);
             check_round_trip(model, &config, record);
         }
+        ls_training_config_clear(&config);
         ls_model_free(model);
         ls_free(record);
     }

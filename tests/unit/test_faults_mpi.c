@@ -80,6 +80,9 @@ static ls_status open_set(void)
     return status;
 }
 
+/* Of the model with 3 features and 4 units. */
+static double adam_slots[2 * (3 * 4 + 4 + 4 + 1)] = {1, 2, 3};
+
 static ls_status load(void)
 {
     ls_model *loaded;
@@ -88,6 +91,8 @@ static ls_status load(void)
     if (status == LS_OK) {
         take_result(loaded->parameters, (size_t)loaded->n_parameters * ls_dtype_size(loaded->dtype));
         result ^= (uint64_t)config.iterations;
+        take_result(config.slots, sizeof adam_slots);
+        ls_training_config_clear(&config);
     }
     ls_model_free(loaded);
     return status;
@@ -95,7 +100,8 @@ static ls_status load(void)
 
 static ls_status save(void)
 {
-    const ls_training_config config = {.learning_rate = 0.1, .iterations = 7};
+    const ls_training_config config = {
+        .learning_rate = 0.1, .iterations = 7, .optimizer = {.kind = LS_ADAM}, .slots = adam_slots};
     return ls_model_save(session, model, &config, path_of("work/out.h5"));
 }
 
@@ -127,6 +133,8 @@ static ls_status train(void)
     ls_train_options options;
     ls_train_defaults(&options);
     options.verify_every = 2;
+    ls_optimizer_defaults(LS_ADAM, &options.optimizer);
+    options.optimizer.clipnorm = 1;
     return train_with(&options);
 }
 
@@ -634,7 +642,8 @@ static int begin_group(void **state)
 {
     (void)state;
     const int64_t hidden[] = {4};
-    const ls_training_config config = {.learning_rate = 0.1, .iterations = 7};
+    const ls_training_config config = {
+        .learning_rate = 0.1, .iterations = 7, .optimizer = {.kind = LS_ADAM}, .slots = adam_slots};
     barrier();
     if (session->rank == 0) {
         remove_files();

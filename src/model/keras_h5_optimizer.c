@@ -149,14 +149,16 @@ static ls_status read_named(const ls_h5_reader *in, hid_t root, const ls_model *
     ls_status status = ls_h5_read_names(in, list.group, "weight_names", list.place, &list.names);
     const int64_t n = list.names.n;
     int64_t first = 0;
+    bool early = false; /* Keras before 2.11, which had "iter", put slots in another order */
     for (; first < n && status == LS_OK; first++) {
         const char *name = list.names.items[first];
+        early = early || is_named(name, "iter");
         if (is_named(name, "iteration") || is_named(name, "iter"))
             status = read_iterations(in, list.group, name, list.place, &config->iterations);
         else if (!is_named(name, "learning_rate"))
             break;
     }
-    if (status == LS_OK) status = read_slots(in, &list, first, n, model, config);
+    if (status == LS_OK && !early) status = read_slots(in, &list, first, n, model, config);
     ls_h5_free_strings(&list.names);
     H5Oclose(list.group);
     return status;

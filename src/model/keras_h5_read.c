@@ -238,7 +238,7 @@ static ls_status read_record(const ls_h5_reader *in, hid_t root, char **record)
 }
 
 static ls_status read_root(const ls_h5_reader *in, hid_t root, ls_model **model, ls_training_config *config,
-                           char **record)
+                           bool wants_state, char **record)
 {
     ls_keras_model *keras = NULL;
     LS_TRY(read_keras_model(in, root, &keras));
@@ -248,7 +248,7 @@ static ls_status read_root(const ls_h5_reader *in, hid_t root, ls_model **model,
     if (status == LS_OK) status = read_layers(in, root, keras, model);
     if (status == LS_OK) {
         status = ls_keras_apply_loss(in->file, &loss, *model);
-        if (status == LS_OK) status = ls_keras_h5_read_optimizer(in, root, *model, config);
+        if (status == LS_OK && wants_state) status = ls_keras_h5_read_optimizer(in, root, *model, config);
         if (status != LS_OK) {
             ls_model_free(*model);
             *model = NULL;
@@ -279,7 +279,7 @@ ls_status ls_keras_h5_read(const char *file, void *image, size_t size, bool exac
         root = H5Fopen(LS_H5_NO_FILE, H5F_ACC_RDONLY, access);
     const ls_status status = root < 0
                                  ? ls_h5_fail(LS_E_INPUT, file, "not a readable HDF5 file", "damaged or cut")
-                                 : read_root(&in, root, model, &found, record);
+                                 : read_root(&in, root, model, &found, config != NULL, record);
     if (root >= 0) H5Fclose(root);
     if (access >= 0) H5Pclose(access);
     if (status == LS_OK && config)

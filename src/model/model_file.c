@@ -137,7 +137,7 @@ ls_status ls_model_load(ls_session *session, const char *path, ls_model **model,
     ls_status status = LS_OK;
     outline shared = {0};
     if (session->rank == 0) {
-        status = ls_model_file_read(path, model, &shared.config, NULL);
+        status = ls_model_file_read(path, model, config ? &shared.config : NULL, NULL);
         if (status == LS_OK) {
             shared.dtype = (*model)->dtype;
             shared.n_features = (*model)->n_features;

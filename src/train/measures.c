@@ -19,7 +19,7 @@ static const struct measure {
     {"val_f1", ls_metrics_f1, false, true},
 };
 enum { N = sizeof table / sizeof table[0] };
-_Static_assert((int)N <= (int)LS_MAX_MEASURES, "room for all measures");
+_Static_assert((int)N <= (int)LS_MAX_TRIAL_MEASURES, "room for all measures");
 
 int ls_measures_count(void)
 {

@@ -7,7 +7,7 @@
 
 #include "lockstep/evaluate.h"
 
-enum { LS_MAX_MEASURES = 16 };
+enum { LS_MAX_TRIAL_MEASURES = 16 };
 
 int ls_measures_count(void);
 const char *ls_measures_name(int i);

@@ -178,7 +178,9 @@ static ls_status make_optimizer(run *r)
 {
     const ls_train_options *options = r->options;
     ls_optimizer optimizer = options->optimizer;
-    optimizer.schedule = ls_schedule_resolve(&optimizer.schedule, options->epochs * r->order.n_batches);
+    int64_t n_steps;
+    if (__builtin_mul_overflow(options->epochs, r->order.n_batches, &n_steps)) n_steps = INT64_MAX;
+    optimizer.schedule = ls_schedule_resolve(&optimizer.schedule, n_steps);
     r->has_penalty = ls_penalty_exists(r->model);
     const ls_status status =
         ls_session_agree(r->session, ls_optimizer_create(r->model, &optimizer,

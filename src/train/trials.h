@@ -16,7 +16,7 @@ typedef struct ls_outcome {
     int64_t epochs; /* done */
     ls_status status;
     double seconds;
-    double measures[LS_MAX_MEASURES]; /* NaN without success */
+    double measures[LS_MAX_TRIAL_MEASURES]; /* NaN without success */
     char text[LS_MESSAGE_SIZE];       /* of a failure */
 } ls_outcome;
 

@@ -95,7 +95,7 @@ void ls_worker_train(const ls_worker *worker, const ls_unit *unit, ls_outcome *o
 {
     const double begin = ls_now();
     *outcome = (ls_outcome){.unit = *unit};
-    for (int i = 0; i < LS_MAX_MEASURES; i++) outcome->measures[i] = NAN;
+    for (int i = 0; i < LS_MAX_TRIAL_MEASURES; i++) outcome->measures[i] = NAN;
     outcome->status = train(worker, unit, outcome);
     if (outcome->status != LS_OK) snprintf(outcome->text, sizeof outcome->text, "%s", ls_error_message());
     outcome->seconds = ls_now() - begin;

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "lockstep/dataset.h"
 #include "lockstep/optimizer.h"
 #include "lockstep/session.h"
 #include "lockstep/types.h"
@@ -121,6 +122,14 @@ typedef struct ls_network {
     double huber_delta; /* 0 for Keras' 1 */
 } ls_network;
 
+/* Sets the loss (unless it is given) and the outputs of a network that is to learn the targets of a set: 0
+ * and 1 are two classes, other whole numbers of an integer type several, columns of 0 and 1 a class each,
+ * other numbers are predicted. Reads all targets, a share on each rank. Collective; the arguments must agree.
+ * LS_E_INPUT for classes that are not numbers from 0, and for whole numbers of a floating-point type that may
+ * be either. */
+ls_status ls_network_fit_targets(ls_session *session, ls_dataset *dataset, bool loss_given,
+                                 ls_network *network);
+
 /* Such a network, parameters zero. network is borrowed. LS_E_USAGE for sizes below 1 or too large, for
  * outputs that do not go with the loss, for a dropout or a smoothing outside [0, 1). Local. The caller frees
  * *model. */
@@ -132,6 +141,10 @@ ls_status ls_model_create(ls_dtype dtype, int64_t n_features, const int64_t *hid
 
 /* Frees it; NULL is allowed. Local. */
 void ls_model_free(ls_model *model);
+
+/* Change what a model drops and smooths. LS_E_USAGE outside [0, 1), or for smoothing in regression. Local. */
+ls_status ls_model_set_dropout(ls_model *model, double dropout);
+ls_status ls_model_set_label_smoothing(ls_model *model, double label_smoothing);
 
 /* Outputs of the last layer. Local. */
 int64_t ls_model_n_outputs(const ls_model *model);

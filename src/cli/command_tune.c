@@ -247,8 +247,8 @@ static int run(int argc, char **argv)
     options.train = training.train;
     options.seed = (uint64_t)training.seed;
     options.dtype = (ls_dtype)training.dtype;
-    options.hidden = training.hidden.values;
-    options.n_hidden = training.hidden.n;
+    options.hidden = training.network.hidden.values;
+    options.n_hidden = training.network.hidden.n;
     const int refused = check(&options, trials_given);
     if (refused >= 0) {
         cli_training_free(&training);
@@ -268,7 +268,8 @@ static int run(int argc, char **argv)
     ls_status status = cli_start(&cli_tune, training.options, positionals, &session);
     if (status == LS_OK) status = ls_session_watch(session, training.stall_timeout);
     if (status == LS_OK)
-        status = ls_session_agree(session, ls_activation_parse(training.activation, &options.activation));
+        status =
+            ls_session_agree(session, ls_activation_parse(training.network.activation, &options.activation));
     if (status == LS_OK && training.history_path)
         status = ls_session_check_output(session, training.history_path);
     if (status == LS_OK) status = open_sets(session, positionals[0], sets);

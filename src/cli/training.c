@@ -5,46 +5,16 @@
 
 #include "source.h"
 
-/* With --init the layers come from the file; what the options say of them must be true of it. */
-static ls_status check_init(const cli_training *wanted, ls_activation activation, const ls_model *model)
-{
-    char layers[256] = "";
-    size_t used = 0;
-    bool same = !wanted->hidden.given || wanted->hidden.n == model->n_layers - 1;
-    for (int64_t i = 0; i < model->n_layers - 1; i++) {
-        const ls_layer *layer = &model->layers[i];
-        if (wanted->hidden.given && i < wanted->hidden.n && wanted->hidden.values[i] != layer->units)
-            same = false;
-        if (wanted->activation_given && activation != layer->activation) same = false;
-        if (used < sizeof layers)
-            used += (size_t)snprintf(layers + used, sizeof layers - used, " %lld %s", (long long)layer->units,
-                                     ls_activation_name(layer->activation));
-    }
-    if (same) return LS_OK;
-    return ls_fail(LS_E_USAGE,
-                   "%s: its hidden layers are%s: leave --hidden and --activation out, or say the same",
-                   wanted->init, layers[0] ? layers : " none");
-}
-
 /* Builds the model of the options, or loads that of --init. */
-static ls_status make_model(ls_session *session, cli_training *wanted, int64_t n_features, ls_model **model)
+static ls_status make_model(ls_session *session, cli_training *wanted, ls_dataset *dataset, ls_model **model)
 {
-    ls_activation activation;
-    ls_status status = ls_activation_parse(wanted->activation, &activation);
-    if (status != LS_OK) return status;
-    if (!wanted->init) {
-        status = ls_model_create((ls_dtype)wanted->dtype, n_features, wanted->hidden.values, wanted->hidden.n,
-                                 activation, model);
-        if (status == LS_OK) ls_model_init_glorot_uniform(*model, (uint64_t)wanted->seed);
-        return ls_session_agree(session, status);
-    }
-    status = ls_model_load(session, wanted->init, model, &wanted->start);
-    if (status == LS_OK) status = check_init(wanted, activation, *model);
+    if (!wanted->init)
+        return cli_network_make(session, &wanted->network, (ls_dtype)wanted->dtype, (uint64_t)wanted->seed,
+                                dataset, model);
+    ls_status status = ls_model_load(session, wanted->init, model, &wanted->start);
+    if (status == LS_OK) status = cli_network_apply(&wanted->network, wanted->init, *model);
     if (status == LS_OK && wanted->dtype_given && (ls_dtype)wanted->dtype != (*model)->dtype) {
-        /* A state is of the model's type: this one can go on with nothing. */
-        const int64_t iterations = wanted->start.iterations;
-        ls_training_config_clear(&wanted->start);
-        wanted->start.iterations = iterations;
+        ls_training_config_clear(&wanted->start); /* a state is of the model's type */
         status = ls_model_convert(*model, (ls_dtype)wanted->dtype);
     }
     wanted->train.start = &wanted->start;
@@ -87,10 +57,6 @@ static void list_options(cli_training *t, const cli_option *more, const char *co
     static const char *const reductions[] = {"tree", "mpi", NULL};
     const cli_option options[] = {
         {"output", 'o', CLI_TEXT, &t->train.output, "FILE", "model file to write, in Keras' HDF5 format"},
-        {"hidden", 0, CLI_INTS, &t->hidden, "U,U,...", "units of the hidden layers; \"\" for none",
-         .shown_default = "none, logistic regression"},
-        {"activation", 0, CLI_TEXT, &t->activation, "NAME",
-         "of the hidden layers: tanh, relu, sigmoid or linear", .given = &t->activation_given},
         {"epochs", 0, CLI_INT, &t->train.epochs, "N", "passes over the training data", .minimum = 1,
          .maximum = INT64_MAX},
         {"batch-size", 0, CLI_INT, &t->train.batch_size, "B", "samples of a step, over all ranks",
@@ -151,6 +117,7 @@ static void list_options(cli_training *t, const cli_option *more, const char *co
         ends = is_left_out && options[i].value == &t->is_generated;
         if (!is_left_out) t->options[n++] = options[i];
     }
+    n += cli_network_list(&t->network, t->options + n);
     t->optimizer_rows = t->options + n;
     n += cli_optimizer_list(&t->optimizer, &t->train.learning_rate, &t->train.learning_rate_base_batch,
                             t->options + n);
@@ -179,14 +146,14 @@ int cli_training_parse(const cli_command *command, const cli_option *more, const
                        int argc, char **argv, cli_training *t, const char *positionals[CLI_MAX_POSITIONALS])
 {
     enum { NONE, EPOCH };
-    *t = (cli_training){.activation = "tanh",
-                        .shuffle = EPOCH,
+    *t = (cli_training){.shuffle = EPOCH,
                         .engine = LS_ENGINE_AUTO,
                         .reduction = LS_REDUCTION_TREE,
                         .checkpoint_every = "1epochs",
                         .progress = {.verbose = 1}};
     ls_train_defaults(&t->train);
     cli_data_defaults(&t->made);
+    cli_network_defaults(&t->network);
     list_options(t, more, without);
     const int parsed = cli_parse(command, t->options, argc, argv, positionals);
     if (parsed >= 0) return parsed;
@@ -218,19 +185,25 @@ ls_status cli_training_open(ls_session *session, cli_training *training, const c
                             ls_dataset **dataset, ls_model **model)
 {
     const char *x = training->x, *y = training->y;
-    const ls_dataset_source source = {.file = data, .set = x ? NULL : "train", .x = x, .y = y};
+    const ls_dataset_source source = {.file = data,
+                                      .set = x ? NULL : "train",
+                                      .x = x,
+                                      .y = y,
+                                      .sample_weight = training->network.sample_weight,
+                                      .with_weights = true};
     const ls_status status = training->is_generated
                                  ? ls_dataset_open_generated(session, &training->made.generate, dataset)
                                  : ls_dataset_open(session, &source, dataset);
     if (status != LS_OK) return status;
-    const ls_status made = make_model(session, training, ls_dataset_n_features(*dataset), model);
+    const ls_status made = make_model(session, training, *dataset, model);
     if (made == LS_OK) cli_optimizer_set_penalties(&training->optimizer, *model);
-    return made;
+    return made == LS_OK ? ls_session_agree(session, cli_network_weigh(&training->network, *model, *dataset))
+                         : made;
 }
 
 void cli_training_free(cli_training *training)
 {
-    cli_ints_free(&training->hidden);
+    cli_network_free(&training->network);
     ls_training_config_clear(&training->start);
     cli_data_free(&training->made);
 }

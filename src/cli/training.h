@@ -3,6 +3,7 @@
 #define LS_CLI_TRAINING_H
 
 #include "data_options.h"
+#include "network_options.h"
 #include "optimizer_options.h"
 #include "options.h"
 #include "progress.h"
@@ -13,9 +14,7 @@ enum { CLI_TRAINING_OPTIONS = 96 };
 typedef struct cli_training {
     cli_option options[CLI_TRAINING_OPTIONS];
     ls_train_options train;
-    cli_ints hidden;
-    const char *activation;
-    bool activation_given;
+    cli_network network;
     int dtype;
     bool dtype_given;
     const char *init;

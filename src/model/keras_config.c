@@ -304,8 +304,8 @@ static ls_status parse_sequential(const char *file, const json_t *root, ls_keras
         return ls_fail(LS_E_INPUT, "%s: " CONFIG ": Dropout after the output layer is not supported", file);
     for (int64_t i = 0; i < keras->n_layers - 1; i++)
         if (keras->plan[i].activation == LS_SOFTMAX)
-            return ls_fail(LS_E_INPUT, "%s: Dense layer %" PRId64 " is softmax: only the output layer can be", file,
-                           i + 1);
+            return ls_fail(LS_E_INPUT, "%s: Dense layer %" PRId64 " is softmax: only the output layer can be",
+                           file, i + 1);
     return check_names(file, keras);
 }
 

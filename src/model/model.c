@@ -151,6 +151,25 @@ ls_status ls_model_create_layers(ls_dtype dtype, int64_t n_features, const ls_la
     return status;
 }
 
+ls_status ls_model_set_dropout(ls_model *model, double dropout)
+{
+    if (!(dropout >= 0 && dropout < 1))
+        return ls_fail(LS_E_USAGE, "dropout is %g: it must be at least 0 and below 1", dropout);
+    for (int64_t i = 0; i < model->n_layers - 1; i++) model->layers[i].dropout = dropout;
+    return LS_OK;
+}
+
+ls_status ls_model_set_label_smoothing(ls_model *model, double label_smoothing)
+{
+    if (!(label_smoothing >= 0 && label_smoothing < 1))
+        return ls_fail(LS_E_USAGE, "label_smoothing is %g: it must be at least 0 and below 1",
+                       label_smoothing);
+    if (label_smoothing > 0 && ls_loss_is_regression(model->loss))
+        return ls_fail(LS_E_USAGE, "label_smoothing is for classes, not for %s", ls_loss_name(model->loss));
+    model->label_smoothing = label_smoothing;
+    return LS_OK;
+}
+
 ls_status ls_model_check_output(const ls_model *model)
 {
     const ls_layer *output = &model->layers[model->n_layers - 1];
@@ -178,20 +197,12 @@ ls_status ls_model_create_network(const ls_network *network, ls_model **model)
     const int64_t n_hidden = network->n_hidden, n_outputs = network->n_outputs ? network->n_outputs : 1;
     if (n_hidden < 0 || n_hidden == INT64_MAX)
         return ls_fail(LS_E_USAGE, "the model has %" PRId64 " hidden layers: give 0 or more", n_hidden);
-    if (!(network->dropout >= 0 && network->dropout < 1))
-        return ls_fail(LS_E_USAGE, "dropout is %g: it must be at least 0 and below 1", network->dropout);
-    if (!(network->label_smoothing >= 0 && network->label_smoothing < 1))
-        return ls_fail(LS_E_USAGE, "label_smoothing is %g: it must be at least 0 and below 1",
-                       network->label_smoothing);
-    if (network->label_smoothing > 0 && ls_loss_is_regression(network->loss))
-        return ls_fail(LS_E_USAGE, "label_smoothing is for classes, not for %s", ls_loss_name(network->loss));
     if (!(network->huber_delta >= 0 && isfinite(network->huber_delta)))
         return ls_fail(LS_E_USAGE, "huber_delta is %g: it must be a positive number", network->huber_delta);
     ls_layer_plan *plan;
     LS_TRY(ls_alloc(&plan, (size_t)n_hidden + 1, sizeof *plan, "plan of the layers"));
     for (int64_t i = 0; i < n_hidden; i++)
-        plan[i] = (ls_layer_plan){
-            .units = network->hidden[i], .activation = network->activation, .dropout = network->dropout};
+        plan[i] = (ls_layer_plan){.units = network->hidden[i], .activation = network->activation};
     plan[n_hidden] =
         (ls_layer_plan){.units = n_outputs,
                         .activation = network->loss == LS_BINARY_CROSSENTROPY ? LS_SIGMOID
@@ -201,9 +212,10 @@ ls_status ls_model_create_network(const ls_network *network, ls_model **model)
     ls_free(plan);
     LS_TRY(status);
     (*model)->loss = network->loss;
-    (*model)->label_smoothing = network->label_smoothing;
     if (network->huber_delta > 0) (*model)->huber_delta = network->huber_delta;
     status = ls_model_check_output(*model);
+    if (status == LS_OK) status = ls_model_set_dropout(*model, network->dropout);
+    if (status == LS_OK) status = ls_model_set_label_smoothing(*model, network->label_smoothing);
     if (status != LS_OK) {
         ls_model_free(*model);
         *model = NULL;

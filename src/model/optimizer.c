@@ -95,7 +95,8 @@ static ls_status check_members(const ls_optimizer *optimizer)
         const double value = ls_optimizer_value(optimizer, m);
         if (isnan(m->defaults[optimizer->kind])) {
             if (value != 0) return ls_fail(LS_E_USAGE, "optimizer %s has no %s", name, m->name);
-        } else if (!(value >= m->least && value < m->below)) {
+        } else if (!(value >= m->least && value < m->below &&
+                     (isinf(m->below) || ls_as_keras_casts(value) < 1))) {
             return ls_fail(LS_E_USAGE, "%s is %g: %s needs a number from %g on%s", m->name, value, name,
                            m->least, isinf(m->below) ? "" : " below 1");
         }

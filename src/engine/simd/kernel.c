@@ -142,6 +142,7 @@ static void gradient(const ls_simd_network *network, const void *parameters, con
         for (int64_t l = 0; l < network->n_layers && group->n_steps > 1; l++)
             if (network->layers[l].is_arranged) {
                 add_wide_layer_by_lanes(&network->layers[l], workspace,
+                                        row_at(workspace, network->spread_row),
                                         (chunk){n_steps, width, begin == 0 && !add}, sums);
             } else if (network->layers[l].is_wide) {
                 add_wide_layer(&network->layers[l], workspace, n_steps * n_parts, n_parts, begin == 0 && !add,

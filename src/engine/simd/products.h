@@ -12,6 +12,7 @@ enum { SINGLE_ROWS = 8 }; /* with one vector of samples: enough sums to hide the
 ALWAYS_INLINE void add_products(int n_j, int n_v, const REAL *in, int64_t n_i, const REAL *w, int64_t step_i,
                                 int64_t step_j, vec *sums)
 {
+#pragma GCC unroll 4
     for (int64_t i = 0; i < n_i; i++, in += ROW_STRIDE, w += step_i)
         for (int j = 0; j < n_j; j++) {
             const vec weight = all(w[j * step_j]);

@@ -102,6 +102,7 @@ static ls_status make_layers(simd_state *state, const ls_engine *engine)
 {
     const ls_model *model = engine->model;
     ls_simd_network *network = &state->network;
+    int64_t most_units = 0; /* of an arranged layer */
     LS_TRY(ls_alloc(&network->layers, (size_t)model->n_layers, sizeof *network->layers, "engine"));
     network->n_layers = model->n_layers;
     network->n_features = model->n_features;
@@ -127,7 +128,10 @@ static ls_status make_layers(simd_state *state, const ls_engine *engine)
         network->layers[l].is_arranged = layer->units >= ARRANGED_UNITS && layer->n_inputs >= ARRANGED_UNITS;
         network->n_rows += 2 * layer->units;
         keep_slopes(network, &network->layers[l], layer->dropout > 0);
+        if (network->layers[l].is_arranged && layer->units > most_units) most_units = layer->units;
     }
+    network->spread_row = network->n_rows;
+    network->n_rows += (most_units + state->kernel->lanes - 1) / state->kernel->lanes * state->kernel->lanes;
     return LS_OK;
 }
 

@@ -130,19 +130,21 @@ enum { UNIT_VECTORS = 2, INPUT_ROWS = 8 };
 #else
 enum { UNIT_VECTORS = 2, INPUT_ROWS = 4 };
 #endif
+enum { LINE = 64 / sizeof(REAL) }; /* of a cache */
 enum { PANEL_UNITS = UNIT_VECTORS * VL, MAX_LEVELS = 5 /* log2(MAX_LANES) + 1 */ };
 _Static_assert(1 << (MAX_LEVELS - 1) >= MAX_LANES, "a tree over lanes");
 
-/* v[i] becomes lane i of all: each round deals the vectors like two halves of a pack of cards. */
-ALWAYS_INLINE void transpose(vec v[VL])
+/* n vectors, a power of two, as rows of a matrix: its columns one after the other. Each round deals the
+ * vectors like two halves of a pack of cards. */
+ALWAYS_INLINE void deal(int n, vec *v)
 {
-    for (int n = 1; n < VL; n *= 2) {
-        vec dealt[VL];
-        for (int k = 0; k < VL / 2; k++) {
-            dealt[2 * k] = interleave_low(v[k], v[k + VL / 2]);
-            dealt[2 * k + 1] = interleave_high(v[k], v[k + VL / 2]);
+    for (int round = 1; round < n; round *= 2) {
+        vec dealt[MAX_LANES]; /* enough for both uses */
+        for (int k = 0; k < n / 2; k++) {
+            dealt[2 * k] = interleave_low(v[k], v[k + n / 2]);
+            dealt[2 * k + 1] = interleave_high(v[k], v[k + n / 2]);
         }
-        for (int k = 0; k < VL; k++) v[k] = dealt[k];
+        for (int k = 0; k < n; k++) v[k] = dealt[k];
     }
 }
 
@@ -159,9 +161,20 @@ static void spread_deltas(const ls_simd_layer *layer, const REAL *workspace, int
                     const int64_t unit = j + u * VL + k < layer->units ? j + u * VL + k : layer->units - 1;
                     v[k] = load(workspace + (layer->delta_row + unit) * ROW_STRIDE + step * width + lane);
                 }
-                transpose(v);
+                deal(VL, v); /* v[k] has become lane k of all */
                 for (int k = 0; k < VL; k++) store(to + (((lane + k) * n_steps + step) * n_u + u) * VL, v[k]);
             }
+}
+
+/* The samples of INPUT_ROWS rows, one after the other. */
+ALWAYS_INLINE void gather_inputs(const REAL *in, int64_t n_values, REAL *to)
+{
+    for (int64_t at = 0; at < n_values; at += VL, to += INPUT_ROWS * VL) {
+        vec v[INPUT_ROWS];
+        for (int i = 0; i < INPUT_ROWS; i++) v[i] = load(in + i * ROW_STRIDE + at);
+        deal(INPUT_ROWS, v);
+        for (int i = 0; i < INPUT_ROWS; i++) store(to + i * VL, v[i]);
+    }
 }
 
 /* Which part of a layer's gradient is summed, over a chunk. */
@@ -170,7 +183,8 @@ typedef struct chunk {
     bool first;
 } chunk;
 
-/* n_i rows of inputs from `in` on by n_u vectors of units, of which the layer has n_units. */
+/* The samples of n_i rows of inputs, as gather_inputs leaves them, by n_u vectors of units, of which the
+ * layer has n_units. */
 ALWAYS_INLINE void add_block(int n_i, int n_u, bool whole, const REAL *in, const REAL *deltas, chunk c,
                              int64_t n_units, int64_t units, REAL *sums)
 {
@@ -180,16 +194,15 @@ ALWAYS_INLINE void add_block(int n_i, int n_u, bool whole, const REAL *in, const
     for (int i = 0; i < n_i; i++)
         for (int u = 0; u < n_u; u++) __builtin_prefetch(sums + i * units + u * VL, 1);
     for (int64_t lane = 0; lane < c.width; lane++) {
-        const REAL *x = in + lane;
+        const REAL *x = in + lane * n_i;
         vec chains[INPUT_ROWS * UNIT_VECTORS];
         for (int k = 0; k < n_i * n_u; k++) chains[k] = all(0);
-        /* A line of each row of the next block. */
-        for (int i = 0; i < n_i; i++) __builtin_prefetch(in + (n_i + i) * ROW_STRIDE + lane * MAX_LANES);
-        for (int64_t step = 0; step < n_steps; step++, x += c.width, deltas += n_u * VL) {
+#pragma GCC unroll 4
+        for (int64_t step = 0; step < n_steps; step++, x += c.width * n_i, deltas += n_u * VL) {
             vec delta[UNIT_VECTORS];
             for (int u = 0; u < n_u; u++) delta[u] = load(deltas + u * VL);
             for (int i = 0; i < n_i; i++) {
-                const vec value = all(x[i * ROW_STRIDE]);
+                const vec value = all(x[i]);
                 for (int u = 0; u < n_u; u++)
                     chains[i * n_u + u] = fma_(value, delta[u], chains[i * n_u + u]);
             }
@@ -210,33 +223,42 @@ ALWAYS_INLINE void add_block(int n_i, int n_u, bool whole, const REAL *in, const
     }
 }
 
-/* All inputs and the bias by n_u vectors of units from j on. */
-ALWAYS_INLINE void add_panel(int n_u, const ls_simd_layer *layer, const REAL *workspace, int64_t j, chunk c,
-                             REAL *sums)
+/* n_i rows of inputs by all units. */
+ALWAYS_INLINE void add_rows(int n_i, bool whole, const ls_simd_layer *layer, const REAL *in,
+                            const REAL *deltas, chunk c, REAL *sums)
 {
-    REAL deltas[LS_SIMD_STEPS * MAX_LANES * PANEL_UNITS] __attribute__((aligned(64)));
-    const int64_t units = layer->units, n_units = units - j;
-    const REAL *in = workspace + layer->input_row * ROW_STRIDE;
-    int64_t i = 0;
-    spread_deltas(layer, workspace, j, n_u, c.n_steps, c.width, deltas);
-    sums += layer->kernel + j;
-    if (c.n_steps == LS_SIMD_STEPS)
-        for (; i + INPUT_ROWS <= layer->n_inputs; i += INPUT_ROWS)
-            add_block(INPUT_ROWS, n_u, true, in + i * ROW_STRIDE, deltas, c, n_units, units,
-                      sums + i * units);
-    for (; i + INPUT_ROWS <= layer->n_inputs; i += INPUT_ROWS)
-        add_block(INPUT_ROWS, n_u, false, in + i * ROW_STRIDE, deltas, c, n_units, units, sums + i * units);
-    for (; i < layer->n_inputs; i++)
-        add_block(1, n_u, false, in + i * ROW_STRIDE, deltas, c, n_units, units, sums + i * units);
-    add_block(1, n_u, false, workspace + LS_SIMD_ROW_ONE * ROW_STRIDE, deltas, c, n_units, units,
-              sums + i * units);
+    const int64_t units = layer->units, n_values = c.n_steps * c.width;
+    int64_t j = 0;
+    for (; j + VL < units; j += PANEL_UNITS)
+        add_block(n_i, UNIT_VECTORS, whole, in, deltas + j * n_values, c, units - j, units, sums + j);
+    if (j < units) add_block(n_i, 1, whole, in, deltas + j * n_values, c, units - j, units, sums + j);
 }
 
-static void add_wide_layer_by_lanes(const ls_simd_layer *layer, const REAL *workspace, chunk c, REAL *sums)
+static void add_wide_layer_by_lanes(const ls_simd_layer *layer, REAL *workspace, REAL *deltas, chunk c,
+                                    REAL *sums)
 {
-    int64_t j = 0;
-    for (; j + VL < layer->units; j += PANEL_UNITS) add_panel(UNIT_VECTORS, layer, workspace, j, c, sums);
-    if (j < layer->units) add_panel(1, layer, workspace, j, c, sums);
+    REAL gathered[INPUT_ROWS * LS_SIMD_STEPS * MAX_LANES] __attribute__((aligned(64)));
+    const int64_t units = layer->units, n_values = c.n_steps * c.width;
+    const REAL *in = row_at(workspace, layer->input_row);
+    int64_t i = 0, j = 0;
+    for (; j + VL < units; j += PANEL_UNITS)
+        spread_deltas(layer, workspace, j, UNIT_VECTORS, c.n_steps, c.width, deltas + j * n_values);
+    if (j < units) spread_deltas(layer, workspace, j, 1, c.n_steps, c.width, deltas + j * n_values);
+    sums += layer->kernel;
+    for (; i + INPUT_ROWS <= layer->n_inputs; i += INPUT_ROWS) {
+        gather_inputs(in + i * ROW_STRIDE, n_values, gathered);
+        for (int k = 0; k < INPUT_ROWS; k++) /* what is next needed from afar */
+            for (int64_t at = 0; at < n_values; at += LINE)
+                __builtin_prefetch(in + (i + INPUT_ROWS + k) * ROW_STRIDE + at, 0, 2);
+        if (c.n_steps == LS_SIMD_STEPS) {
+            add_rows(INPUT_ROWS, true, layer, gathered, deltas, c, sums + i * units);
+        } else {
+            add_rows(INPUT_ROWS, false, layer, gathered, deltas, c, sums + i * units);
+        }
+    }
+    for (; i < layer->n_inputs; i++)
+        add_rows(1, false, layer, in + i * ROW_STRIDE, deltas, c, sums + i * units);
+    add_rows(1, false, layer, row_at(workspace, LS_SIMD_ROW_ONE), deltas, c, sums + i * units);
 }
 
 /* n vectors, a power of two, along the pairwise-adjacent tree. */

@@ -131,6 +131,7 @@ enum { UNIT_VECTORS = 2, INPUT_ROWS = 8 };
 enum { UNIT_VECTORS = 2, INPUT_ROWS = 4 };
 #endif
 enum { LINE = 64 / sizeof(REAL) }; /* of a cache */
+enum { GATHERED_UNITS = 128 };     /* for which gathering the samples of some inputs pays */
 enum { PANEL_UNITS = UNIT_VECTORS * VL, MAX_LEVELS = 5 /* log2(MAX_LANES) + 1 */ };
 _Static_assert(1 << (MAX_LEVELS - 1) >= MAX_LANES, "a tree over lanes");
 
@@ -183,26 +184,27 @@ typedef struct chunk {
     bool first;
 } chunk;
 
-/* The samples of n_i rows of inputs, as gather_inputs leaves them, by n_u vectors of units, of which the
- * layer has n_units. */
-ALWAYS_INLINE void add_block(int n_i, int n_u, bool whole, const REAL *in, const REAL *deltas, chunk c,
-                             int64_t n_units, int64_t units, REAL *sums)
+/* n_i rows of inputs, perhaps as gather_inputs leaves them, by n_u vectors of units, of which the layer has
+ * n_units. */
+ALWAYS_INLINE void add_block(int n_i, int n_u, bool whole, bool gathered, const REAL *in, const REAL *deltas,
+                             chunk c, int64_t n_units, int64_t units, REAL *sums)
 {
     const int64_t n_steps = whole ? LS_SIMD_STEPS : c.n_steps; /* a number that the compiler knows */
-    vec waiting[MAX_LEVELS][INPUT_ROWS * UNIT_VECTORS];        /* for their neighbours in the tree */
+    const int64_t between = gathered ? n_i : 1, row = gathered ? 1 : ROW_STRIDE; /* samples, inputs */
+    vec waiting[MAX_LEVELS][INPUT_ROWS * UNIT_VECTORS]; /* for their neighbours in the tree */
     int level = 0;
     for (int i = 0; i < n_i; i++)
         for (int u = 0; u < n_u; u++) __builtin_prefetch(sums + i * units + u * VL, 1);
     for (int64_t lane = 0; lane < c.width; lane++) {
-        const REAL *x = in + lane * n_i;
+        const REAL *x = in + lane * between;
         vec chains[INPUT_ROWS * UNIT_VECTORS];
         for (int k = 0; k < n_i * n_u; k++) chains[k] = all(0);
 #pragma GCC unroll 4
-        for (int64_t step = 0; step < n_steps; step++, x += c.width * n_i, deltas += n_u * VL) {
+        for (int64_t step = 0; step < n_steps; step++, x += c.width * between, deltas += n_u * VL) {
             vec delta[UNIT_VECTORS];
             for (int u = 0; u < n_u; u++) delta[u] = load(deltas + u * VL);
             for (int i = 0; i < n_i; i++) {
-                const vec value = all(x[i]);
+                const vec value = all(x[i * row]);
                 for (int u = 0; u < n_u; u++)
                     chains[i * n_u + u] = fma_(value, delta[u], chains[i * n_u + u]);
             }
@@ -224,14 +226,16 @@ ALWAYS_INLINE void add_block(int n_i, int n_u, bool whole, const REAL *in, const
 }
 
 /* n_i rows of inputs by all units. */
-ALWAYS_INLINE void add_rows(int n_i, bool whole, const ls_simd_layer *layer, const REAL *in,
+ALWAYS_INLINE void add_rows(int n_i, bool whole, bool gathered, const ls_simd_layer *layer, const REAL *in,
                             const REAL *deltas, chunk c, REAL *sums)
 {
     const int64_t units = layer->units, n_values = c.n_steps * c.width;
     int64_t j = 0;
     for (; j + VL < units; j += PANEL_UNITS)
-        add_block(n_i, UNIT_VECTORS, whole, in, deltas + j * n_values, c, units - j, units, sums + j);
-    if (j < units) add_block(n_i, 1, whole, in, deltas + j * n_values, c, units - j, units, sums + j);
+        add_block(n_i, UNIT_VECTORS, whole, gathered, in, deltas + j * n_values, c, units - j, units,
+                  sums + j);
+    if (j < units)
+        add_block(n_i, 1, whole, gathered, in, deltas + j * n_values, c, units - j, units, sums + j);
 }
 
 static void add_wide_layer_by_lanes(const ls_simd_layer *layer, REAL *workspace, REAL *deltas, chunk c,
@@ -246,19 +250,21 @@ static void add_wide_layer_by_lanes(const ls_simd_layer *layer, REAL *workspace,
     if (j < units) spread_deltas(layer, workspace, j, 1, c.n_steps, c.width, deltas + j * n_values);
     sums += layer->kernel;
     for (; i + INPUT_ROWS <= layer->n_inputs; i += INPUT_ROWS) {
-        gather_inputs(in + i * ROW_STRIDE, n_values, gathered);
-        for (int k = 0; k < INPUT_ROWS; k++) /* what is next needed from afar */
-            for (int64_t at = 0; at < n_values; at += LINE)
-                __builtin_prefetch(in + (i + INPUT_ROWS + k) * ROW_STRIDE + at, 0, 2);
-        if (c.n_steps == LS_SIMD_STEPS) {
-            add_rows(INPUT_ROWS, true, layer, gathered, deltas, c, sums + i * units);
+        if (c.n_steps == LS_SIMD_STEPS && units >= GATHERED_UNITS) {
+            gather_inputs(in + i * ROW_STRIDE, n_values, gathered);
+            for (int k = 0; k < INPUT_ROWS; k++) /* what is next needed from afar */
+                for (int64_t at = 0; at < n_values; at += LINE)
+                    __builtin_prefetch(in + (i + INPUT_ROWS + k) * ROW_STRIDE + at, 0, 2);
+            add_rows(INPUT_ROWS, true, true, layer, gathered, deltas, c, sums + i * units);
+        } else if (c.n_steps == LS_SIMD_STEPS) {
+            add_rows(INPUT_ROWS, true, false, layer, in + i * ROW_STRIDE, deltas, c, sums + i * units);
         } else {
-            add_rows(INPUT_ROWS, false, layer, gathered, deltas, c, sums + i * units);
+            add_rows(INPUT_ROWS, false, false, layer, in + i * ROW_STRIDE, deltas, c, sums + i * units);
         }
     }
     for (; i < layer->n_inputs; i++)
-        add_rows(1, false, layer, in + i * ROW_STRIDE, deltas, c, sums + i * units);
-    add_rows(1, false, layer, row_at(workspace, LS_SIMD_ROW_ONE), deltas, c, sums + i * units);
+        add_rows(1, false, false, layer, in + i * ROW_STRIDE, deltas, c, sums + i * units);
+    add_rows(1, false, false, layer, row_at(workspace, LS_SIMD_ROW_ONE), deltas, c, sums + i * units);
 }
 
 /* n vectors, a power of two, along the pairwise-adjacent tree. */

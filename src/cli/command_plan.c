@@ -137,9 +137,10 @@ static void print_times(const ls_plan *plan)
            duration_text(plan->step_seconds * (double)plan->n_all_steps, all));
 }
 
-static void print_plan(const ls_dataset *dataset, const ls_model *model, const ls_train_options *train,
+static void print_plan(const ls_dataset *dataset, const ls_model *model, const cli_training *training,
                        const ls_plan *plan)
 {
+    const ls_train_options *train = &training->train;
     char a[SIZE_TEXT], b[SIZE_TEXT];
     const ls_plan_memory *memory = &plan->memory;
     const bool writes = train->output || train->checkpoint_dir;
@@ -154,6 +155,9 @@ static void print_plan(const ls_dataset *dataset, const ls_model *model, const l
     printf(", ");
     print_range(plan->min_batch_rows, plan->max_batch_rows);
     printf(" of a batch of %lld\n", (long long)plan->batch_size);
+    if (training->batch_size_per_rank)
+        printf("%-20s %lld for each rank, so the model depends on their number\n", "weak scaling",
+               (long long)training->batch_size_per_rank);
     printf("%-20s %lld an epoch, %lld in all\n", "steps", (long long)plan->n_steps,
            (long long)plan->n_all_steps);
     if (plan->first_epoch_bytes == 0) {
@@ -220,13 +224,13 @@ static ls_status print_json(const ls_plan *plan, const warnings *all)
     return LS_OK;
 }
 
-static ls_status show(ls_dataset *dataset, const ls_model *model, const ls_train_options *options,
+static ls_status show(ls_dataset *dataset, const ls_model *model, const cli_training *training,
                       const ls_plan *plan, bool json)
 {
     warnings all = {0};
     find_warnings(plan, &all);
     if (json) return print_json(plan, &all);
-    print_plan(dataset, model, options, plan);
+    print_plan(dataset, model, training, plan);
     for (int i = 0; i < all.n; i++) printf("warning: %s\n", all.texts[i]);
     return LS_OK;
 }
@@ -249,11 +253,12 @@ static int run(int argc, char **argv)
     ls_model *model = NULL;
     ls_plan plan;
     ls_status status = cli_start(&cli_plan, training.options, positionals, &session);
+    if (status == LS_OK) status = cli_training_scale(session, &training, n_ranks);
     if (status == LS_OK) status = cli_training_open(session, &training, positionals[0], &dataset, &model);
     if (status == LS_OK)
         status = ls_plan_training(session, model, dataset, &training.train, (int)n_ranks, &plan);
     if (status == LS_OK) {
-        if (ls_session_rank(session) == 0) status = show(dataset, model, &training.train, &plan, json);
+        if (ls_session_rank(session) == 0) status = show(dataset, model, &training, &plan, json);
         status = ls_session_agree(session, status);
     }
     ls_model_free(model);

@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "commands.h"
+#include "files.h"
 #include "progress.h"
 #include "source.h"
 #include "start.h"
@@ -19,8 +20,11 @@ static int run(int argc, char **argv)
     const char *positionals[CLI_MAX_POSITIONALS];
     const int parsed = cli_parse(&cli_predict, options, argc, argv, positionals);
     if (parsed >= 0) return parsed;
-    const cli_file files[] = {{"MODEL", positionals[0]}, {"DATA", positionals[1]}, {"--output", output}};
-    const int refused = cli_check_files(&cli_predict, files, 3, 2);
+    const cli_file files[] = {{"MODEL", positionals[0]},
+                              {"DATA", positionals[1]},
+                              cli_file_of_array("--x", x),
+                              {"--output", output}};
+    const int refused = cli_check_files(&cli_predict, files, 4, 3);
     if (refused >= 0) return refused;
     if (!output)
         return cli_usage_error(&cli_predict, "-o FILE is missing: say where to write the predictions");

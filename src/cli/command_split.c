@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "commands.h"
+#include "files.h"
 #include "progress.h"
 #include "source.h"
 #include "start.h"
@@ -26,8 +27,11 @@ static int run(int argc, char **argv)
     const char *positionals[CLI_MAX_POSITIONALS];
     const int parsed = cli_parse(&cli_split, options, argc, argv, positionals);
     if (parsed >= 0) return parsed;
-    const cli_file files[] = {{"DATA", positionals[0]}, {"--output", output}};
-    const int refused = cli_check_files(&cli_split, files, 2, 1);
+    const cli_file files[] = {{"DATA", positionals[0]},
+                              cli_file_of_array("--x", x),
+                              cli_file_of_array("--y", y),
+                              {"--output", output}};
+    const int refused = cli_check_files(&cli_split, files, 4, 3);
     if (refused >= 0) return refused;
     if (!output) return cli_usage_error(&cli_split, "-o FILE is missing: say where to write the sets");
     if (!(train_size > 0))

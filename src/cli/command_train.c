@@ -35,7 +35,8 @@ typedef struct view {
     const ls_model *model;
     const ls_dataset *dataset;
     const ls_train_options *train;
-    ls_train_times times; /* filled at the end, on rank 0 */
+    int64_t batch_size_per_rank; /* or 0 */
+    ls_train_times times;        /* filled at the end, on rank 0 */
 } view;
 
 static void print_setup(void *context, const ls_train_setup *setup)
@@ -49,6 +50,10 @@ static void print_setup(void *context, const ls_train_setup *setup)
     fprintf(stderr, "training: %lld epochs of %lld steps, batch_size %lld in all, learning_rate %g\n",
             (long long)v->train->epochs, (long long)setup->n_steps, (long long)v->train->batch_size,
             setup->learning_rate);
+    if (v->batch_size_per_rank)
+        fprintf(stderr,
+                "weak scaling: %lld samples of a batch for each rank, so the model depends on their number\n",
+                (long long)v->batch_size_per_rank);
     if (base_batch > 0)
         fprintf(stderr, "learning_rate: %g of batches of %lld, times %lld / %lld\n",
                 setup->learning_rate * (double)base_batch / (double)v->train->batch_size,
@@ -126,12 +131,13 @@ static int run(int argc, char **argv)
     cli_operation measuring;
     ls_status status = cli_start(&cli_train, training.options, positionals, &session);
     if (status == LS_OK) status = ls_session_watch(session, training.stall_timeout);
+    if (status == LS_OK) status = cli_training_scale(session, &training, 0);
     if (status == LS_OK && training.history_path)
         status = ls_session_check_output(session, training.history_path);
     if (status == LS_OK && training.times_path)
         status = ls_session_check_output(session, training.times_path);
     if (status == LS_OK) status = cli_training_open(session, &training, positionals[0], &dataset, &model);
-    view shown = {&training.progress, session, model, dataset, train, {0}};
+    view shown = {&training.progress, session, model, dataset, train, training.batch_size_per_rank, {0}};
     if (status == LS_OK) {
         const ls_train_observer observer = {.context = &shown,
                                             .begin = print_setup,

@@ -99,16 +99,23 @@ static bool parse_int(const char *text, int64_t *value)
     return true;
 }
 
+/* 1000, 64k, 1.5G: of 1024 each, as are KiB to TiB; kB to TB are of 1000. So do GNU's tools. */
 static bool parse_bytes(const char *text, int64_t *value)
 {
-    static const char units[] = "kMG";
-    char number[32];
-    const size_t length = strlen(text);
-    if (length == 0 || length >= sizeof number) return false;
-    const char *unit = strchr(units, text[length - 1]);
-    snprintf(number, sizeof number, "%.*s", (int)(length - (unit != NULL)), text);
-    if (!parse_int(number, value) || *value < 0) return false;
-    return !unit || !__builtin_mul_overflow(*value, INT64_C(1024) << 10 * (unit - units), value);
+    static const char units[] = "kmgt";
+    char *end;
+    const double number = strtod(text, &end);
+    if (end == text || strspn(text, "0123456789.eE+") != (size_t)(end - text)) return false;
+    if (!*end) return parse_int(text, value);
+    end += strspn(end, " ");
+    const char *unit = strchr(units, tolower((unsigned char)*end));
+    if (!*end || !unit) return false;
+    const bool is_decimal = !strcasecmp(end + 1, "B");
+    if (!is_decimal && end[1] && strcasecmp(end + 1, "iB") != 0) return false;
+    const double bytes = number * pow(is_decimal ? 1000 : 1024, (double)(unit - units + 1));
+    if (!(bytes < 0x1p63)) return false;
+    *value = (int64_t)bytes;
+    return true;
 }
 
 static bool parse_double(const char *text, double *value)
@@ -198,7 +205,8 @@ static int set_value(const cli_command *command, const cli_option *option, const
     }
     case CLI_BYTES:
         if (!parse_bytes(text, option->value))
-            return wrong_value(command, option, text, "a number of bytes like 64k, 256M or 2G");
+            return wrong_value(command, option, text,
+                               "a number of bytes like 64k, 256M, 1.5G or 2TiB, below 2^63");
         return -1;
     case CLI_DOUBLE:
         if (!parse_double(text, option->value)) return wrong_value(command, option, text, "a number");
@@ -410,17 +418,6 @@ int cli_parse(const cli_command *command, const cli_option *options, int argc, c
     for (int i = 0; i < n_table; i++)
         if (table[i].val >= 256 + NO_PREFIX) free((char *)table[i].name);
     return result;
-}
-
-int cli_check_files(const cli_command *command, const cli_file *files, int n_files, int n_inputs)
-{
-    for (int output = n_inputs; output < n_files; output++)
-        for (int i = 0; i < output; i++)
-            if (files[i].path && files[output].path && !strcmp(files[i].path, files[output].path))
-                return cli_usage_error(command,
-                                       "%s and %s are both '%s', which would be replaced: give another name",
-                                       files[i].name, files[output].name, files[i].path);
-    return -1;
 }
 
 /* What a full disk swallows of rank 0's text shows when the last of it is written. */

@@ -15,7 +15,7 @@ typedef enum cli_kind {
     CLI_FLAG,    /* nothing; bool, set to true */
     CLI_BOOL,    /* true or false; bool. Also --no-NAME */
     CLI_INT,     /* int64_t within [minimum, maximum]; 1000000 or 1e6 */
-    CLI_BYTES,   /* int64_t, at least 0: 1000, 64k, 256M, 2G (of 1024) */
+    CLI_BYTES,   /* int64_t, at least 0: 1000, 64k, 256M, 1.5G, 2TiB (of 1024), 2GB (of 1000) */
     CLI_DOUBLE,  /* double */
     CLI_TEXT,    /* const char *, borrowed from argv */
     CLI_CHOICE,  /* int, the index of the word in choices */
@@ -73,15 +73,6 @@ int cli_parse(const cli_command *command, const cli_option *options, int argc, c
  * cli_refuse does). Before MPI is up. */
 int cli_usage_error(const cli_command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-
-typedef struct cli_file {
-    const char *name; /* for the user: "DATA", "--history" */
-    const char *path; /* or NULL */
-} cli_file;
-
-/* Refuses an output, of which there are those from n_inputs on, that has the path of another file of the
- * list. Returns -1, or the exit code after an error that has been printed. Before MPI is up. */
-int cli_check_files(const cli_command *command, const cli_file *files, int n_files, int n_inputs);
 
 /* The word of a NULL-terminated list that is nearest to word by edits. */
 const char *cli_nearest(const char *word, const char *const *words);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "files.h"
 #include "source.h"
 
 /* Builds the model of the options, or loads that of --init. */
@@ -60,7 +61,11 @@ static void list_options(cli_training *t, const cli_option *more, const char *co
         {"epochs", 0, CLI_INT, &t->train.epochs, "N", "passes over the training data", .minimum = 1,
          .maximum = INT64_MAX},
         {"batch-size", 0, CLI_INT, &t->train.batch_size, "B", "samples of a step, over all ranks",
-         .minimum = 1, .maximum = INT64_MAX},
+         .minimum = 1, .maximum = INT64_MAX, .given = &t->batch_size_given},
+        {"batch-size-per-rank", 0, CLI_INT, &t->batch_size_per_rank, "N",
+         "instead: so many times the number of ranks, for weak scaling; then the model depends on that "
+         "number",
+         .minimum = 1, .maximum = INT64_MAX, .shown_default = ""},
         {"seed", 0, CLI_INT, &t->seed, "SEED", "seed of the initial weights and of the order of the rows",
          .maximum = INT64_MAX},
         {"shuffle", 0, CLI_CHOICE, &t->shuffle, "epoch|none",
@@ -142,6 +147,22 @@ static int check_source(const cli_command *command, cli_training *t, const char 
     return cli_data_complete(command, &t->made);
 }
 
+/* The model of --init may be replaced by what becomes of it, but by nothing else. */
+static int check_files(const cli_command *command, const cli_training *t, const char *data)
+{
+    const cli_file files[] = {{"DATA", data},
+                              cli_file_of_array("--x", t->x),
+                              cli_file_of_array("--y", t->y),
+                              {"--init", t->init},
+                              {"--history", t->history_path},
+                              {"--times", t->times_path},
+                              {"--output", t->train.output}};
+    enum { N = sizeof files / sizeof files[0], N_INPUTS = 4 };
+    const cli_file written[] = {files[0], files[1], files[2], files[4], files[5], files[6]};
+    const int refused = cli_check_files(command, files, N - 1, N_INPUTS);
+    return refused >= 0 ? refused : cli_check_files(command, written, N - 1, N_INPUTS - 1);
+}
+
 int cli_training_parse(const cli_command *command, const cli_option *more, const char *const *without,
                        int argc, char **argv, cli_training *t, const char *positionals[CLI_MAX_POSITIONALS])
 {
@@ -162,23 +183,37 @@ int cli_training_parse(const cli_command *command, const cli_option *more, const
         refused = cli_usage_error(command,
                                   "--checkpoint-every: '%s' is not a period like 1000steps, 1epochs or 60s",
                                   t->checkpoint_every);
+    } else if (t->batch_size_given && t->batch_size_per_rank) {
+        refused = cli_usage_error(command, "--batch-size and --batch-size-per-rank: give one of them");
     } else if (t->train.resume && !t->train.checkpoint_dir) {
         refused = cli_usage_error(command, "--resume needs --checkpoint-dir, the directory to resume from");
     }
     if (refused < 0) refused = check_source(command, t, positionals[0]);
     if (refused < 0)
         refused = cli_optimizer_complete(command, &t->optimizer, t->optimizer_rows, &t->train.optimizer);
-    const cli_file files[] = {{"DATA", positionals[0]},
-                              {"--output", t->train.output},
-                              {"--history", t->history_path},
-                              {"--times", t->times_path}};
-    if (refused < 0) refused = cli_check_files(command, files, sizeof files / sizeof files[0], 1);
+    if (refused < 0) refused = check_files(command, t, positionals[0]);
     if (refused >= 0) cli_training_free(t);
     t->train.engine = (ls_engine_choice)t->engine;
     t->train.reduction = (ls_reduction)t->reduction;
     t->train.shuffle = t->shuffle == EPOCH;
     t->train.seed = (uint64_t)t->seed;
     return refused;
+}
+
+ls_status cli_training_scale(ls_session *session, cli_training *training, int64_t n_ranks)
+{
+    const int64_t per_rank = training->batch_size_per_rank;
+    ls_train_options *train = &training->train;
+    if (per_rank == 0) return LS_OK;
+    if (n_ranks == 0) n_ranks = ls_session_size(session);
+    if (__builtin_mul_overflow(per_rank, n_ranks, &train->batch_size))
+        return ls_session_agree(
+            session, ls_fail(LS_E_USAGE, "--batch-size-per-rank: %lld for each of %lld ranks is 2^63 or more",
+                             (long long)per_rank, (long long)n_ranks));
+    if (train->n_shards > 0) return LS_OK;
+    train->n_shards = ls_train_default_shards(train->batch_size);
+    while (train->n_shards < n_ranks) train->n_shards *= 2;
+    return LS_OK;
 }
 
 ls_status cli_training_open(ls_session *session, cli_training *training, const char *data,

@@ -15,6 +15,8 @@ typedef struct cli_training {
     cli_option options[CLI_TRAINING_OPTIONS];
     ls_train_options train;
     cli_network network;
+    bool batch_size_given;
+    int64_t batch_size_per_rank; /* 0: not given */
     int dtype;
     bool dtype_given;
     const char *init;
@@ -36,6 +38,10 @@ typedef struct cli_training {
 int cli_training_parse(const cli_command *command, const cli_option *more, const char *const *without,
                        int argc, char **argv, cli_training *training,
                        const char *positionals[CLI_MAX_POSITIONALS]);
+
+/* With --batch-size-per-rank: the batch of n_ranks ranks (0: those of the session), and shards enough for
+ * them unless --shards is given. Collective. */
+ls_status cli_training_scale(ls_session *session, cli_training *training, int64_t n_ranks);
 
 /* Opens the data, or prepares to make them (data is NULL), and builds the model of the options or loads that
  * of --init. Collective. The caller closes and frees both, also after a failure; they must be NULL before. */

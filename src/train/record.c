@@ -109,6 +109,19 @@ ls_status ls_record_format(json_t *settings, const ls_position *position, const 
     return ls_json_text(root, JSON_COMPACT | JSON_SORT_KEYS, "record of the training", text);
 }
 
+static const char *advice(const char *key)
+{
+    if (!strcmp(key, "arithmetic"))
+        return "resume on a processor of the same kind, or allow by --allow-other-cpu that the last bits of "
+               "the "
+               "model become others";
+    /* They may follow from the number of ranks, which the user did not mean to count. */
+    if (!strcmp(key, "batch_size") || !strcmp(key, "shards"))
+        return "resume with --batch-size and --shards as they were, on any number of ranks, or start anew in "
+               "another checkpoint directory";
+    return "resume with the same, or start anew in another checkpoint directory";
+}
+
 ls_status ls_record_compare(const char *file, json_t *stored, json_t *now)
 {
     const char *key;
@@ -118,14 +131,8 @@ ls_status ls_record_compare(const char *file, json_t *stored, json_t *now)
         json_t *then = json_object_get(stored, key);
         if (then && json_equal(then, value)) continue;
         char *a = then ? json_dumps(then, JSON_ENCODE_ANY) : NULL, *b = json_dumps(value, JSON_ENCODE_ANY);
-        const ls_status status =
-            ls_fail(LS_E_USAGE, "%s: %s was %s when the run began and is %s now: %s", file, key,
-                    a ? a : "not known", b ? b : "unknown",
-                    strcmp(key, "arithmetic") == 0
-                        ? "resume on a processor of the same kind, or allow by --allow-other-cpu that the "
-                          "last bits of the model "
-                          "become others"
-                        : "resume with the same, or start anew in another checkpoint directory");
+        const ls_status status = ls_fail(LS_E_USAGE, "%s: %s was %s when the run began and is %s now: %s",
+                                         file, key, a ? a : "not known", b ? b : "unknown", advice(key));
         free(a);
         free(b);
         return status;

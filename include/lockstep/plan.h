@@ -34,7 +34,10 @@ typedef struct ls_plan {
     ls_plan_memory memory;         /* of the rank with the most rows */
     int64_t node_memory;           /* all that this node has */
 
-    /* Measured on this node, a step: */
+    /* Measured on this node, a step; of a long one only a share of the rows is tried, of a wide network one
+     * that is narrower, and their times are counted up: */
+    int64_t tried_parameters;
+    double tried_share;
     double compute_seconds; /* of the busiest of n_ranks */
     double lone_seconds;    /* of a lone rank */
     double
@@ -46,8 +49,8 @@ typedef struct ls_plan {
 } ls_plan;
 
 /* Says what ls_train would take on n_ranks ranks (0: those of the session) with this model, data and options:
- * reads the header of the data only, and runs engine and exchange on synthetic rows for less than a second
- * unless a step itself takes longer. *plan is set on rank 0 alone. Collective; arguments must agree. What
+ * reads the header of the data only, and runs engine and exchange on synthetic rows for a second or two at
+ * most. *plan is set on rank 0 alone. Collective; arguments must agree. What
  * ls_train would refuse is refused with its message. LS_E_MEMORY. */
 ls_status ls_plan_training(ls_session *session, const ls_model *model, ls_dataset *dataset,
                            const ls_train_options *options, int n_ranks, ls_plan *plan);

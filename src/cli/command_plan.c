@@ -11,8 +11,9 @@ static const char detail[] = CLI_SOURCE_DETAIL
     "\nOf the options of train, those that decide nothing here are accepted and ignored, so that the "
     "same command line serves both. "
     "Nothing is written, and of the data only the header is read."
-    "\nTimes are an estimate for this machine, from less than a second of the real arithmetic on "
-    "synthetic rows. The exchange between ranks is measured only if plan itself runs on ranks "
+    "\nTimes are an estimate for this machine, from a second or two of the real arithmetic on "
+    "synthetic rows; where a step takes long, from some of its rows and from a narrower network. The "
+    "exchange between ranks is measured only if plan itself runs on ranks "
     "(mpirun -n 4 lockstep plan ...).";
 
 enum { MAX_WARNINGS = 8, WARNING_SIZE = 384, SIZE_TEXT = 32 };
@@ -119,7 +120,7 @@ static void print_line(const char *name, int64_t bytes)
     printf("  %-18s %s\n", name, size_text(bytes, text));
 }
 
-static void print_times(const ls_plan *plan)
+static void print_times(const ls_model *model, const ls_plan *plan)
 {
     char step[16], compute[16], exchange[16], all[16];
     const bool is_least = plan->n_ranks > 1 && !plan->exchange_ranks;
@@ -133,6 +134,12 @@ static void print_times(const ls_plan *plan)
         printf(", %s adding the sums", cli_seconds_text(plan->exchange_seconds, exchange));
         if (plan->exchange_ranks != plan->n_ranks) printf(" of %d ranks", plan->exchange_ranks);
     }
+    const bool is_narrow = plan->tried_parameters < model->n_parameters;
+    if (plan->tried_share < 1)
+        printf("\n%-20s counted up from steps of %.2g %% of the rows", "", 100 * plan->tried_share);
+    if (is_narrow)
+        printf("\n%-20s counted up from a network of %.2g %% of the parameters", "",
+               100 * (double)plan->tried_parameters / (double)model->n_parameters);
     printf("\n  %-18s %s%s\n", "the training", least,
            duration_text(plan->step_seconds * (double)plan->n_all_steps, all));
 }
@@ -181,7 +188,7 @@ static void print_plan(const ls_dataset *dataset, const ls_model *model, const c
     if (writes) print_line("writing (rank 0)", memory->writing);
     printf("%-20s %s for %d rank%s, of %s\n", "memory of a node", size_text(node_bytes(plan), a),
            plan->ranks_per_node, plan->ranks_per_node == 1 ? "" : "s", size_text(plan->node_memory, b));
-    print_times(plan);
+    print_times(model, plan);
 }
 
 static json_t *plan_json(const ls_plan *plan, const warnings *all)
@@ -193,7 +200,7 @@ static json_t *plan_json(const ls_plan *plan, const warnings *all)
     return json_pack(
         "{s:i, s:I, s:I, s:[I,I], s:[I,I], s:[I,I], s:I, s:I, s:I, s:I, s:I, s:I,"
         " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:i, s:I, s:I},"
-        " s:{s:f, s:f, s:f, s:o, s:f, s:f, s:i, s:f}, s:o}",
+        " s:{s:f, s:f, s:f, s:o, s:f, s:f, s:i, s:f, s:f, s:I}, s:o}",
         "ranks", plan->n_ranks, "max_ranks", (json_int_t)plan->max_ranks, "shards",
         (json_int_t)plan->n_shards, "rank_shards", (json_int_t)plan->min_rank_shards,
         (json_int_t)plan->max_rank_shards, "rank_rows", (json_int_t)plan->min_rank_rows,
@@ -210,7 +217,8 @@ static json_t *plan_json(const ls_plan *plan, const warnings *all)
         "computing", plan->compute_seconds, "computing_alone", plan->lone_seconds, "exchange",
         plan->exchange_seconds, "exchange_measured_on_ranks", measured, "step", plan->step_seconds,
         "training", plan->step_seconds * (double)plan->n_all_steps, "better_ranks", plan->better_ranks,
-        "better_step", plan->better_seconds, "warnings", texts);
+        "better_step", plan->better_seconds, "share_of_rows_tried", plan->tried_share, "parameters_tried",
+        (json_int_t)plan->tried_parameters, "warnings", texts);
 }
 
 static ls_status print_json(const ls_plan *plan, const warnings *all)

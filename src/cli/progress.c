@@ -66,23 +66,35 @@ static void format_bar(char bar[4 * BAR_WIDTH + 1], int other_length, int64_t do
         strcat(bar, i < filled ? (cli_utf8() ? "━" : "=") : (cli_utf8() ? "─" : "."));
 }
 
+/* A line that is rewritten: a bar between two texts, which are cut at a blank where even they are too long.
+ */
+static void print_bar(const char *head, const char *tail, int64_t done, int64_t total)
+{
+    char bar[4 * BAR_WIDTH + 1], line[2 * TEXT_SIZE + sizeof bar];
+    const int length = (int)(strlen(head) + strlen(tail)), columns = cli_columns(stderr) - 1;
+    format_bar(bar, length, done, total);
+    snprintf(line, sizeof line, "%s%s%s", head, bar, tail);
+    if (length > columns) {
+        int end = columns;
+        while (end > 0 && line[end] != ' ') end--;
+        line[end > 0 ? end : columns] = 0;
+    }
+    /* \033[K clears what a longer line before left. */
+    fprintf(stderr, "\r%s\033[K%s", line, done == total ? "\n" : "");
+    fflush(stderr);
+    bar_stands = done < total;
+}
+
 /* The line under the title of the epoch. The bar gives way to the measures when the terminal is narrow. */
-static void print_bar(const ls_train_progress *p, const char *total, const char *step)
+static void print_epoch(const ls_train_progress *p, const char *total, const char *step)
 {
     char head[TEXT_SIZE], tail[TEXT_SIZE];
-    const int head_length =
-        snprintf(head, sizeof head, "%*lld/%lld ", snprintf(NULL, 0, "%lld", (long long)p->n_steps),
-                 (long long)p->step, (long long)p->n_steps);
-    const int tail_length =
-        snprintf(tail, sizeof tail, " %s %s/step loss %.4f acc %.4f prec %.4f rec %.4f", total, step,
-                 ls_metrics_loss(&p->metrics), ls_metrics_binary_accuracy(&p->metrics),
-                 ls_metrics_precision(&p->metrics), ls_metrics_recall(&p->metrics));
-    char bar[4 * BAR_WIDTH + 1];
-    format_bar(bar, head_length + tail_length, p->step, p->n_steps);
-    /* \033[K clears what a longer line before left. */
-    fprintf(stderr, "\r%s%s%s\033[K%s", head, bar, tail, p->step == p->n_steps ? "\n" : "");
-    fflush(stderr);
-    bar_stands = p->step < p->n_steps;
+    snprintf(head, sizeof head, "%*lld/%lld ", snprintf(NULL, 0, "%lld", (long long)p->n_steps),
+             (long long)p->step, (long long)p->n_steps);
+    snprintf(tail, sizeof tail, " %s %s/step loss %.4f acc %.4f prec %.4f rec %.4f", total, step,
+             ls_metrics_loss(&p->metrics), ls_metrics_binary_accuracy(&p->metrics),
+             ls_metrics_precision(&p->metrics), ls_metrics_recall(&p->metrics));
+    print_bar(head, tail, p->step, p->n_steps);
 }
 
 void cli_progress_break(void)
@@ -104,7 +116,7 @@ void cli_progress_epoch(const cli_progress_options *options, const ls_train_prog
         if (titled != p->epoch)
             fprintf(stderr, "Epoch %lld/%lld\n", (long long)p->epoch + 1, (long long)p->n_epochs);
         titled = p->epoch;
-        print_bar(p, total, step);
+        print_epoch(p, total, step);
     } else if (p->step == p->n_steps) {
         print_line(p, total, step);
     }
@@ -127,7 +139,7 @@ static void format_rate(char *text, size_t size, double rate)
 static void print_samples(const cli_operation *operation, bool bar, int64_t n_done, int64_t n_samples,
                           double seconds)
 {
-    char head[TEXT_SIZE], tail[TEXT_SIZE], time[32], rate[32], bar_text[4 * BAR_WIDTH + 1];
+    char head[TEXT_SIZE], tail[TEXT_SIZE], time[32], rate[32];
     const bool ends = n_done == n_samples;
     const double per_second = seconds > 0 ? (double)n_done / seconds : 0;
     format_rate(rate, sizeof rate, per_second);
@@ -138,14 +150,10 @@ static void print_samples(const cli_operation *operation, bool bar, int64_t n_do
                 (long long)n_samples, time, ends ? "in all" : "left", rate);
         return;
     }
-    const int head_length =
-        snprintf(head, sizeof head, "%s %*lld/%lld ", operation->title,
-                 snprintf(NULL, 0, "%lld", (long long)n_samples), (long long)n_done, (long long)n_samples);
-    const int tail_length = snprintf(tail, sizeof tail, " %s %s samples/s", time, rate);
-    format_bar(bar_text, head_length + tail_length, n_done, n_samples);
-    fprintf(stderr, "\r%s%s%s\033[K%s", head, bar_text, tail, ends ? "\n" : "");
-    fflush(stderr);
-    bar_stands = !ends;
+    snprintf(head, sizeof head, "%s %*lld/%lld ", operation->title,
+             snprintf(NULL, 0, "%lld", (long long)n_samples), (long long)n_done, (long long)n_samples);
+    snprintf(tail, sizeof tail, " %s %s samples/s", time, rate);
+    print_bar(head, tail, n_done, n_samples);
 }
 
 static double seconds_now(void)

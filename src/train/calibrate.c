@@ -1,10 +1,13 @@
 #include "train/calibrate.h"
 
+#include <math.h>
+
 #include "base/memory.h"
 #include "comm/tree.h"
 #include "data/feed.h"
 #include "engine/engine.h"
 #include "lockstep/generate.h"
+#include "model/model.h"
 #include "train/optimizer.h"
 #include "train/options.h"
 #include "train/schedule.h"
@@ -13,8 +16,13 @@
 static const double SECONDS = 0.15; /* of each measurement, at least */
 enum {
     ROWS_BYTES = 16 << 20, /* rows: more than the nearer caches hold */
-    LINE = 64              /* of a cache */
+    LINE = 64,             /* of a cache */
+    MOST_PARAMETERS = 1 << 22,
+    FEW_SHARDS = 16, /* of a step that is tried, where there are as many: fewer might not fill a vector */
+    FEW_ROWS = 128   /* of a step that is tried, at least: for fewer the engine may take another way */
 };
+/* Of a step that is tried: a fraction of a second. */
+static const double MOST_FLOPS = 1e10, MOST_BYTES = 0x1p27;
 
 /* One rank's share of a few batches. */
 typedef struct workbench {
@@ -57,7 +65,8 @@ static ls_status pack(workbench *bench, int64_t epoch, int64_t k, char *to)
     return LS_OK;
 }
 
-static ls_status lay_out(workbench *bench, ls_dataset *dataset, int n_ranks, int share)
+/* Who has which rows, and how many bytes they take. */
+static ls_status lay_out(workbench *bench, int n_ranks, int share)
 {
     const ls_order *order = &bench->order;
     const int64_t first = ls_split(order->n_shards, n_ranks, share),
@@ -72,10 +81,20 @@ static ls_status lay_out(workbench *bench, ls_dataset *dataset, int n_ranks, int
         bench->packed_size +=
             bench->engine->kind->packed_size(bench->engine, bench->shard_rows + (at.first - first), at.count);
     }
-    LS_TRY(ls_alloc(&bench->packed, order->shuffle ? 1 : (size_t)order->n_batches, bench->packed_size,
-                    "packed rows"));
+    return LS_OK;
+}
+
+static ls_status fill(workbench *bench, ls_dataset *dataset, int n_ranks, int share)
+{
+    const ls_order *order = &bench->order;
+    const size_t n_packed = order->shuffle ? 1 : (size_t)order->n_batches;
+    LS_TRY(ls_alloc(&bench->packed, n_packed, bench->packed_size, "packed rows"));
     LS_TRY(ls_alloc(&bench->messages, (size_t)bench->n_subtrees, bench->engine->layout.size, "messages"));
-    return ls_feed_create(order, dataset, bench->model.dtype, first, end, INT64_MAX, &bench->feed);
+    LS_TRY(ls_feed_create(order, dataset, bench->model.dtype, ls_split(order->n_shards, n_ranks, share),
+                          ls_split(order->n_shards, n_ranks, share + 1), INT64_MAX, &bench->feed));
+    for (int64_t k = 0; !order->shuffle && k < order->n_batches; k++)
+        LS_TRY(pack(bench, 0, k, bench->packed + (size_t)k * bench->packed_size));
+    return LS_OK;
 }
 
 static ls_status prepare(workbench *bench, const ls_model *model, const ls_train_options *options,
@@ -103,11 +122,11 @@ static ls_status prepare(workbench *bench, const ls_model *model, const ls_train
     const ls_engine_plan plan = {.targets = targets, .batch_size = options->batch_size, .n_shards = n_shards};
     LS_TRY(ls_engine_create(ls_engine_choose(options->engine, model), &bench->model, &plan, &bench->engine));
     result->engine_bytes = ls_alloc_live_bytes() - before;
-    LS_TRY(lay_out(bench, dataset, n_ranks, share));
+    LS_TRY(lay_out(bench, n_ranks, share));
     result->packed_bytes = (int64_t)bench->packed_size;
-    if (options->shuffle) return LS_OK;
-    for (int64_t k = 0; k < bench->order.n_batches; k++)
-        LS_TRY(pack(bench, 0, k, bench->packed + (size_t)k * bench->packed_size));
+    result->rows = 0;
+    for (int64_t s = ls_split(n_shards, n_ranks, share); s < ls_split(n_shards, n_ranks, share + 1); s++)
+        result->rows += ls_order_share(&bench->order, 0, s);
     return LS_OK;
 }
 
@@ -157,15 +176,85 @@ ls_status ls_calibrate_open(ls_session *session, const ls_model *model, int64_t 
     return ls_engine_check_features(model, *dataset);
 }
 
+ls_status ls_calibrate_narrow(const ls_model *model, ls_model **narrow)
+{
+    *narrow = NULL;
+    const double factor = sqrt(MOST_PARAMETERS / (double)model->n_parameters);
+    const int64_t hidden = model->n_layers - 1;
+    ls_layer_plan *plan;
+    LS_TRY(ls_alloc(&plan, (size_t)model->n_layers, sizeof *plan, "layers"));
+    for (int64_t i = 0; i < model->n_layers; i++) {
+        const ls_layer *layer = &model->layers[i];
+        const int64_t units =
+            i < hidden && factor < 1 ? 1 + (int64_t)(factor * (double)layer->units) : layer->units;
+        plan[i] = (ls_layer_plan){layer->name, units, layer->activation};
+    }
+    const int64_t n_features =
+        factor < 1 ? 1 + (int64_t)(factor * (double)model->n_features) : model->n_features;
+    const ls_status status = ls_model_create_layers(model->dtype, n_features, plan, model->n_layers, narrow);
+    ls_free(plan);
+    return status;
+}
+
+static ls_status try_steps(const ls_model *model, const ls_train_options *options, ls_dataset *dataset,
+                           int n_ranks, int share, ls_calibration *result)
+{
+    workbench bench = {0};
+    ls_status status = prepare(&bench, model, options, dataset, n_ranks, share, result);
+    if (status == LS_OK) status = fill(&bench, dataset, n_ranks, share);
+    if (status == LS_OK) status = step_for_a_while(&bench, options, &result->seconds);
+    clear(&bench);
+    return status;
+}
+
+/* As many rows as take a fraction of a second and some megabytes. */
+static int64_t few_rows(const ls_model *model)
+{
+    const double by_flops = MOST_FLOPS / (6 * (double)model->n_parameters),
+                 by_bytes = MOST_BYTES / ((double)(model->n_features + 1) * sizeof(double));
+    const int64_t rows = (int64_t)fmin(by_flops, by_bytes);
+    return rows < FEW_ROWS ? FEW_ROWS : rows;
+}
+
+/* The first n_shards shards of a batch, of shard_rows rows each. */
+static ls_status try_shards(const ls_model *model, const ls_train_options *options, ls_dataset *dataset,
+                            int64_t n_shards, int64_t shard_rows, ls_calibration *result)
+{
+    ls_train_options part = *options;
+    part.n_shards = ls_train_shards(options);
+    part.batch_size = part.n_shards * shard_rows;
+    return try_steps(model, &part, dataset, (int)(part.n_shards / n_shards), 0, result);
+}
+
 ls_status ls_calibrate_compute(const ls_model *model, const ls_train_options *options, ls_dataset *dataset,
                                int n_ranks, int share, ls_calibration *result)
 {
     workbench bench = {0};
     *result = (ls_calibration){0};
-    ls_status status = prepare(&bench, model, options, dataset, n_ranks, share, result);
-    if (status == LS_OK) status = step_for_a_while(&bench, options, &result->seconds);
+    const ls_status status = prepare(&bench, model, options, dataset, n_ranks, share, result);
     clear(&bench);
-    return status;
+    LS_TRY(status);
+    const int64_t few = few_rows(model);
+    result->rows_tried = result->rows;
+    if (result->rows <= 2 * few) return try_steps(model, options, dataset, n_ranks, share, result);
+    /* Two short steps tell what each row takes, and what a step takes whatever its rows: of some shards and
+     * twice as many, or where a single one is long of a shorter one. */
+    const int64_t batch = bench.order.batch_size, shard_rows = batch / bench.order.n_shards;
+    ls_calibration half, whole;
+    if (shard_rows <= few && bench.order.n_shards > 1) {
+        const int64_t half_of_all = bench.order.n_shards / 2;
+        int64_t n_shards = FEW_SHARDS < half_of_all ? FEW_SHARDS : half_of_all;
+        while (2 * n_shards * shard_rows <= few) n_shards *= 2;
+        LS_TRY(try_shards(model, options, dataset, n_shards, shard_rows, &half));
+        LS_TRY(try_shards(model, options, dataset, 2 * n_shards, shard_rows, &whole));
+    } else {
+        LS_TRY(try_shards(model, options, dataset, 1, few, &half));
+        LS_TRY(try_shards(model, options, dataset, 1, 2 * few, &whole));
+    }
+    const double row = fmax(0, (whole.seconds - half.seconds) / (double)(whole.rows - half.rows));
+    result->rows_tried = whole.rows;
+    result->seconds = whole.seconds + row * (double)(result->rows - whole.rows);
+    return LS_OK;
 }
 
 /* One reduction of messages that have just been written: the others fetch every line of them. */

@@ -7,9 +7,16 @@
 
 typedef struct ls_calibration {
     double seconds;       /* of a step, mean */
+    int64_t rows;         /* of a step */
+    int64_t rows_tried;   /* as many, or fewer where a step would take long: then seconds is counted up */
     int64_t engine_bytes; /* memory of the engine */
     int64_t packed_bytes; /* of the rank's rows of a batch as the engine reads them */
 } ls_calibration;
+
+/* A model that is tried instead of a wide one, whose weights alone would take long to fill: of the same
+ * depth, and so much narrower in all layers that it has some millions of parameters; otherwise as wide.
+ * Parameters are zero. Local. LS_E_MEMORY. The caller frees *narrow. */
+ls_status ls_calibrate_narrow(const ls_model *model, ls_model **narrow);
 
 /* Rows for it: made when they are read, with as many features as the model takes. Collective; arguments must
  * agree. LS_E_MEMORY. The caller closes *dataset. */

@@ -119,12 +119,16 @@ static ls_status file_bytes(const ls_model *model, const ls_order *order, const 
     return status;
 }
 
-static ls_status find_file_sizes(ls_plan *plan, const ls_model *model, const ls_order *order,
-                                 const ls_train_options *options)
+/* The record does not grow with the network, so files of the narrow one tell the sizes. */
+static ls_status find_file_sizes(ls_plan *plan, const ls_model *model, const ls_model *narrow,
+                                 const ls_order *order, const ls_train_options *options)
 {
     const int64_t epochs = options->epochs < LONG_HISTORY ? options->epochs : LONG_HISTORY;
-    LS_TRY(file_bytes(model, order, options, 1, false, &plan->checkpoint_bytes));
-    LS_TRY(file_bytes(model, order, options, epochs, epochs > 1, &plan->last_checkpoint_bytes));
+    const int64_t wider = (model->n_parameters - narrow->n_parameters) * (int64_t)ls_dtype_size(model->dtype);
+    LS_TRY(file_bytes(narrow, order, options, 1, false, &plan->checkpoint_bytes));
+    LS_TRY(file_bytes(narrow, order, options, epochs, epochs > 1, &plan->last_checkpoint_bytes));
+    plan->checkpoint_bytes += wider;
+    plan->last_checkpoint_bytes += wider;
     if (options->epochs > epochs) /* nothing else grows */
         plan->last_checkpoint_bytes =
             plan->checkpoint_bytes +
@@ -230,7 +234,7 @@ static ls_status measure_compute(ls_session *session, const ls_model *model, con
     const double mine[3] = {own.seconds, (double)own.engine_bytes, (double)own.packed_bytes};
     double most[3];
     LS_TRY(ls_mpi_check(MPI_Allreduce(mine, most, 3, MPI_DOUBLE, MPI_MAX, session->comm), "MPI_Allreduce"));
-    *calibration = (ls_calibration){most[0], (int64_t)most[1], (int64_t)most[2]};
+    *calibration = (ls_calibration){most[0], own.rows, own.rows_tried, (int64_t)most[1], (int64_t)most[2]};
     plan->compute_seconds = plan->lone_seconds = most[0];
     if (plan->n_ranks > 1) {
         plan->lone_seconds *= (double)plan->n_shards / (double)plan->max_rank_shards;
@@ -245,19 +249,35 @@ static ls_status measure_compute(ls_session *session, const ls_model *model, con
     return LS_OK;
 }
 
-static ls_status measure(ls_session *session, const ls_model *model, const ls_train_options *options,
-                         int busiest, ls_plan *plan, ls_calibration *calibration)
+/* What was measured of the narrow network, as the model itself would show it. */
+static void widen(const ls_model *model, const ls_model *narrow, ls_plan *plan, ls_calibration *calibration)
+{
+    const double parameters = (double)model->n_parameters / (double)narrow->n_parameters,
+                 features = (double)model->n_features / (double)narrow->n_features;
+    plan->tried_parameters = narrow->n_parameters;
+    plan->tried_share = (double)calibration->rows_tried / (double)calibration->rows;
+    plan->compute_seconds *= parameters;
+    plan->lone_seconds *= parameters;
+    if (plan->exchange_ranks) plan->exchange_seconds *= parameters;
+    calibration->engine_bytes = (int64_t)((double)calibration->engine_bytes * parameters);
+    calibration->packed_bytes = (int64_t)((double)calibration->packed_bytes * features);
+}
+
+static ls_status measure(ls_session *session, const ls_model *model, const ls_model *narrow,
+                         const ls_train_options *options, int busiest, ls_plan *plan,
+                         ls_calibration *calibration)
 {
     ls_dataset *rows;
-    LS_TRY(ls_calibrate_open(session, model, plan->n_samples, &rows));
-    const ls_status status = measure_compute(session, model, options, rows, busiest, plan, calibration);
+    LS_TRY(ls_calibrate_open(session, narrow, plan->n_samples, &rows));
+    const ls_status status = measure_compute(session, narrow, options, rows, busiest, plan, calibration);
     ls_dataset_close(rows);
     LS_TRY(status);
     if (plan->n_ranks > 1) plan->exchange_seconds = LEAST_EXCHANGE_SECONDS;
     if (session->size > 1) {
         plan->exchange_ranks = session->size;
-        LS_TRY(ls_calibrate_exchange(session, model, options, &plan->exchange_seconds));
+        LS_TRY(ls_calibrate_exchange(session, narrow, options, &plan->exchange_seconds));
     }
+    widen(model, narrow, plan, calibration);
     find_better(plan);
     return LS_OK;
 }
@@ -303,8 +323,13 @@ ls_status ls_plan_training(ls_session *session, const ls_model *model, ls_datase
     if (plan->max_ranks > order.n_samples) plan->max_ranks = order.n_samples;
     if (session->size == n_ranks) plan->ranks_per_node = session->node_size;
     const int busiest = deal(plan, &order);
-    LS_TRY(measure(session, model, options, busiest, plan, &calibration));
-    LS_TRY(ls_session_agree(session,
-                            session->rank == 0 ? find_file_sizes(plan, model, &order, options) : LS_OK));
+    ls_model *narrow;
+    LS_TRY(ls_session_agree(session, ls_calibrate_narrow(model, &narrow)));
+    ls_status status = measure(session, model, narrow, options, busiest, plan, &calibration);
+    if (status == LS_OK)
+        status = ls_session_agree(
+            session, session->rank == 0 ? find_file_sizes(plan, model, narrow, &order, options) : LS_OK);
+    ls_model_free(narrow);
+    LS_TRY(status);
     return find_memory(session, model, &order, options, busiest, &calibration, plan);
 }

@@ -3,8 +3,9 @@
 
 Model files, checkpoints, histories, measures and predictions of the same job as a plain process and on 1 2 3 4 5 7 8 ranks
 are compared byte by byte, over types, orders of the rows, batch sizes, shards, architectures and kinds of data files, for every
-engine that the command offers. The plain process keeps all rows in memory; half of the others stream them, and data that can be made on
-the fly are. --long adds random combinations, four times as many.
+engine that the command offers. Each case runs on three of these numbers of ranks; types, orders and engines meet all of them, and any two
+numbers meet in a case. The plain process keeps all rows in memory; half of the others stream them, and data that can be made on the fly
+are. --long runs each case on all of them and adds random combinations, four times as many.
 """
 import csv
 import os
@@ -20,6 +21,13 @@ from common import check, expect, run, same_bytes
 
 RANKS = (1, 2, 3, 4, 5, 7, 8)
 MADE = ["--n-samples", 1200, "--n-features", 4, "--random-state", 9, "--train-size", 0.8, "--weights", "0.3,0.7", "--shift", "none"]
+
+
+LINE = (0, 1, 3)  # moved round, seven such lines hold each pair of seven once
+
+
+def some_ranks(i, long):
+    return RANKS if long else [RANKS[(i + step) % len(RANKS)] for step in LINE]
 
 
 class Case:
@@ -96,25 +104,28 @@ def random_case(choose, files):
                 choose.choice(("tanh", "relu", "sigmoid", "linear")))
 
 
-def trained(lockstep, directory, files, all_cases, engines):
+def trained(lockstep, directory, all_cases, engines, long):
     for i, engine in enumerate(engines):
         before = common.n_checks, common.n_failed
         cases = all_cases if i == 0 else all_cases[i::2]  # the first one is the default
-        for case in cases:
+        met = set()
+        for j, case in enumerate(cases):
             reference = directory + "/reference"
             train(lockstep, case, reference, 0, engine)
-            for ranks in RANKS:
+            for ranks in some_ranks(j, long):
+                met |= {(case.dtype, ranks), (case.shuffle, ranks)} if i == 0 else {(engine[-1], ranks)}
                 compare(case, train(lockstep, case, directory + "/other", ranks, engine), reference, directory + "/other")
+        check(len(met) == (4 if i == 0 else 1) * len(RANKS), "not all pairs have been met:", sorted(met))
         print("train%s: %d cases on %s ranks: %d checks, %d failed"
               % ("".join(" " + e for e in engine), len(cases), RANKS, common.n_checks - before[0], common.n_failed - before[1]))
 
 
-def measured(lockstep, directory, cases, engines):
+def measured(lockstep, directory, cases, engines, long):
     before = common.n_checks, common.n_failed
-    for case in cases:
+    for case, line in zip(cases, (0, 4, 6)):  # lines through one point: they hold all
         train(lockstep, case, directory + "/reference", 0, engines[0])
         model, outputs = directory + "/reference/m.h5", {}
-        for ranks in (0,) + RANKS:
+        for ranks in [0, *some_ranks(line, long)]:
             r = expect(0, lockstep, ["evaluate", model, case.data, "--json"], ranks)
             predictions = directory + "/p.h5"
             expect(0, lockstep, ["predict", model, case.data, "-o", predictions], ranks)
@@ -179,8 +190,8 @@ def main():
     if options.long:
         choose = random.Random(options.seed)
         cases += [random_case(choose, files) for _ in range(4 * len(cases))]
-    trained(lockstep, directory, files, cases, engines)
-    measured(lockstep, directory, [cases[0], cases[6], cases[12]], engines)
+    trained(lockstep, directory, cases, engines, options.long)
+    measured(lockstep, directory, [cases[0], cases[6], cases[12]], engines, options.long)
     other_modes(lockstep, directory, files)
     common.finish()
 

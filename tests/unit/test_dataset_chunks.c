@@ -113,8 +113,8 @@ static void every_chunk_is_read_once_in_a_pass(void **state)
         hid_t type;
         hsize_t rows, columns;
     } chunks[] = {
-        {H5T_IEEE_F64LE, 1250, 1}, {H5T_IEEE_F32BE, 1250, 2}, {H5T_STD_I32LE, 7, 5},
-        {H5T_IEEE_F64BE, 1, 5},    {H5T_IEEE_F64LE, ROWS, 1}, {H5T_STD_U32BE, ROWS, 5},
+        {H5T_IEEE_F64LE, 1250, 1}, {H5T_IEEE_F32BE, 1250, 2}, {H5T_STD_I32LE, 29, 5},
+        {H5T_IEEE_F64BE, 3, 5},    {H5T_IEEE_F64LE, ROWS, 1}, {H5T_STD_U32BE, ROWS, 5},
         {H5T_IEEE_F32LE, 333, 3},
     };
     double *x = malloc(sizeof(double[ROWS]) * COLUMNS), *y = malloc(sizeof(double[ROWS]));

@@ -187,13 +187,18 @@ ls_status ls_calibrate_narrow(const ls_model *model, ls_model **narrow)
         const ls_layer *layer = &model->layers[i];
         const int64_t units =
             i < hidden && factor < 1 ? 1 + (int64_t)(factor * (double)layer->units) : layer->units;
-        plan[i] = (ls_layer_plan){layer->name, units, layer->activation};
+        plan[i] =
+            (ls_layer_plan){layer->name, units, layer->activation, layer->l1, layer->l2, layer->dropout};
     }
     const int64_t n_features =
         factor < 1 ? 1 + (int64_t)(factor * (double)model->n_features) : model->n_features;
     const ls_status status = ls_model_create_layers(model->dtype, n_features, plan, model->n_layers, narrow);
     ls_free(plan);
-    return status;
+    LS_TRY(status);
+    (*narrow)->loss = model->loss;
+    (*narrow)->label_smoothing = model->label_smoothing;
+    (*narrow)->huber_delta = model->huber_delta;
+    return LS_OK;
 }
 
 static ls_status try_steps(const ls_model *model, const ls_train_options *options, ls_dataset *dataset,

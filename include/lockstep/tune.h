@@ -23,7 +23,7 @@ typedef struct ls_tune_options {
     ls_search_kind search;
     int64_t trials;     /* of random and halving; the others have as many as the space or the epochs give */
     int64_t executions; /* trainings of each trial, with other seeds; their objectives are averaged */
-    const char *objective;   /* "val_loss", "val_accuracy", "loss", ...: ls_tune_objectives */
+    const char *objective;   /* a measure of ls_metrics_names, with val_ in front of the validation data */
     int64_t factor;          /* of halving and hyperband: one trial in so many goes on, with so many times the
                                 epochs; at least 2 */
     int64_t ranks_per_trial; /* 0: one, or more where there are more ranks than trainings */
@@ -32,20 +32,16 @@ typedef struct ls_tune_options {
     bool resume;             /* go on with the search in the directory, or begin anew if there is none */
     bool save_models;        /* also write the model of each training, models/trial-TRIAL-EXECUTION.h5 in the
                                 directory */
-    ls_dtype dtype;          /* of the models */
     /* What the space does not vary. train.epochs is what a trial gets at most; train.output is where the best
      * model goes, or NULL; seed, checkpoint_* and resume of train are not used. */
     ls_train_options train;
-    ls_activation activation;
-    const int64_t *hidden; /* units of n_hidden layers; borrowed */
-    int64_t n_hidden;
+    ls_network network; /* n_features follows from the data; hidden is borrowed */
+    ls_initializer initializer;
+    double l1, l2; /* penalties of all kernels */
 } ls_tune_options;
 
 /* 20 trials at random, 1 execution, val_loss, factor 3, the defaults of training. Local. */
 void ls_tune_defaults(ls_tune_options *options);
-
-/* Name number i of the measures that can be the objective, NULL after the last. Local. */
-const char *ls_tune_objective(int i);
 
 /* One trial of a search. */
 typedef struct ls_tune_row {

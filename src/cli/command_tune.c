@@ -28,9 +28,9 @@ static const char detail[] = "DATA is an HDF5 file with /train/X and /train/y, a
 static const char *const search_words[] = {"grid", "random", "halving", "hyperband", NULL};
 
 /* Not for a search: it has many models, and takes care of its trainings itself. */
-static const char *const left_out[] = {"init",      "times", "checkpoint-dir", "checkpoint-every", "resume",
-                                       "reduction", "keep",  "verify-every",   "generate",         "x",
-                                       "y",         NULL};
+static const char *const left_out[] = {
+    "init",         "times",        "checkpoint-dir", "checkpoint-every", "resume", "reduction", "keep",
+    "verify-every", "class-weight", "sample-weight",  "generate",         "x",      "y",         NULL};
 
 enum { SHOWN_ROWS = 10, COLUMNS = 80, MAX_COLUMNS = 32 };
 
@@ -175,17 +175,23 @@ static ls_status open_sets(ls_session *session, const char *file, ls_dataset *se
 /* The best model once more on each set. */
 static ls_status measure(ls_session *session, const ls_tune_result *result, ls_dataset *const sets[3])
 {
-    static const char *const names[3] = {"training", "validation", "test"};
+    static const char *const titles[3] = {"training", "validation", "test"};
+    const char *names[LS_MAX_MEASURES];
+    const int n = ls_metrics_names(result->best->loss, names);
     for (int i = 0; i < 3; i++) {
         ls_metrics metrics;
         if (!sets[i]) continue;
         const ls_status status = ls_evaluate(session, result->best, sets[i], NULL, &metrics);
         if (status != LS_OK) return status;
         if (ls_session_rank(session) != 0) continue;
-        if (i == 0) printf("best, trained anew           loss  accuracy  precision    recall\n");
-        printf("%-21s     %8.6f  %8.6f   %8.6f  %8.6f\n", names[i], ls_metrics_loss(&metrics),
-               ls_metrics_binary_accuracy(&metrics), ls_metrics_precision(&metrics),
-               ls_metrics_recall(&metrics));
+        if (i == 0) printf("best, anew");
+        for (int k = 0; i == 0 && k < n; k++) printf("  %11s", names[k]);
+        printf("%s%-10s", i == 0 ? "\n" : "", titles[i]);
+        for (int k = 0; k < n; k++) {
+            const int width = strlen(names[k]) > 11 ? (int)strlen(names[k]) : 11;
+            printf("  %*.6f", width, ls_metrics_value(&metrics, names[k]));
+        }
+        putchar('\n');
     }
     return LS_OK;
 }
@@ -246,9 +252,8 @@ static int run(int argc, char **argv)
     options.search = (ls_search_kind)search;
     options.train = training.train;
     options.seed = (uint64_t)training.seed;
-    options.dtype = (ls_dtype)training.dtype;
-    options.hidden = training.network.hidden.values;
-    options.n_hidden = training.network.hidden.n;
+    options.l1 = training.optimizer.l1;
+    options.l2 = training.optimizer.l2;
     const int refused = check(&options, trials_given);
     if (refused >= 0) {
         cli_training_free(&training);
@@ -267,12 +272,12 @@ static int run(int argc, char **argv)
         .context = &shown, .begin = print_begin, .progress = print_progress, .notice = print_notice};
     ls_status status = cli_start(&cli_tune, training.options, positionals, &session);
     if (status == LS_OK) status = ls_session_watch(session, training.stall_timeout);
-    if (status == LS_OK)
-        status =
-            ls_session_agree(session, ls_activation_parse(training.network.activation, &options.activation));
     if (status == LS_OK && training.history_path)
         status = ls_session_check_output(session, training.history_path);
     if (status == LS_OK) status = open_sets(session, positionals[0], sets);
+    if (status == LS_OK)
+        status = cli_network_describe(session, &training.network, (ls_dtype)training.dtype, sets[0],
+                                      &options.network, &options.initializer);
     if (status == LS_OK) status = ls_tune(session, sets[0], sets[1], &options, &observer, &result);
     cli_progress_break();
     if (session && ls_session_rank(session) == 0 && result.n_rows > 0) print_results(&result, &options);

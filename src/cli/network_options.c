@@ -35,21 +35,28 @@ int cli_network_list(cli_network *n, cli_option *rows)
     return (int)(sizeof options / sizeof options[0]);
 }
 
+ls_status cli_network_describe(ls_session *session, const cli_network *n, ls_dtype dtype, ls_dataset *dataset,
+                               ls_network *network, ls_initializer *initializer)
+{
+    *network = (ls_network){.dtype = dtype,
+                            .n_features = ls_dataset_n_features(dataset),
+                            .hidden = n->hidden.values,
+                            .n_hidden = n->hidden.n,
+                            .dropout = n->dropout,
+                            .label_smoothing = n->label_smoothing};
+    const bool loss_given = strcmp(n->loss, "auto") != 0;
+    ls_status status = ls_activation_parse(n->activation, &network->activation);
+    if (status == LS_OK) status = ls_initializer_parse(n->initializer, initializer);
+    if (status == LS_OK && loss_given) status = ls_loss_parse(n->loss, &network->loss);
+    return status == LS_OK ? ls_network_fit_targets(session, dataset, loss_given, network) : status;
+}
+
 ls_status cli_network_make(ls_session *session, const cli_network *n, ls_dtype dtype, uint64_t seed,
                            ls_dataset *dataset, ls_model **model)
 {
-    ls_network network = {.dtype = dtype,
-                          .n_features = ls_dataset_n_features(dataset),
-                          .hidden = n->hidden.values,
-                          .n_hidden = n->hidden.n,
-                          .dropout = n->dropout,
-                          .label_smoothing = n->label_smoothing};
+    ls_network network;
     ls_initializer initializer;
-    const bool loss_given = strcmp(n->loss, "auto") != 0;
-    ls_status status = ls_activation_parse(n->activation, &network.activation);
-    if (status == LS_OK) status = ls_initializer_parse(n->initializer, &initializer);
-    if (status == LS_OK && loss_given) status = ls_loss_parse(n->loss, &network.loss);
-    if (status == LS_OK) status = ls_network_fit_targets(session, dataset, loss_given, &network);
+    ls_status status = cli_network_describe(session, n, dtype, dataset, &network, &initializer);
     if (status == LS_OK) status = ls_session_agree(session, ls_model_create_network(&network, model));
     if (status == LS_OK) ls_model_init(*model, initializer, seed);
     return status;

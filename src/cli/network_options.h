@@ -20,6 +20,11 @@ void cli_network_defaults(cli_network *n);
  * there are. */
 int cli_network_list(cli_network *n, cli_option *rows);
 
+/* What the options and the targets of a set say of the network; its hidden is borrowed from n. Collective.
+ * LS_E_USAGE, LS_E_INPUT. */
+ls_status cli_network_describe(ls_session *session, const cli_network *n, ls_dtype dtype, ls_dataset *dataset,
+                               ls_network *network, ls_initializer *initializer);
+
 /* The network of the options for the targets of a set, with weights. Collective. LS_E_USAGE, LS_E_INPUT. The
  * caller frees *model. */
 ls_status cli_network_make(ls_session *session, const cli_network *n, ls_dtype dtype, uint64_t seed,

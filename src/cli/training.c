@@ -122,7 +122,9 @@ static void list_options(cli_training *t, const cli_option *more, const char *co
         ends = is_left_out && options[i].value == &t->is_generated;
         if (!is_left_out) t->options[n++] = options[i];
     }
-    n += cli_network_list(&t->network, t->options + n);
+    const int n_network = cli_network_list(&t->network, t->options + n);
+    for (int i = n, end = n + n_network; i < end; i++)
+        if (!without || !is_in(without, t->options[i].name)) t->options[n++] = t->options[i];
     t->optimizer_rows = t->options + n;
     n += cli_optimizer_list(&t->optimizer, &t->train.learning_rate, &t->train.learning_rate_base_batch,
                             t->options + n);

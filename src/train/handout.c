@@ -105,7 +105,7 @@ static ls_status take_outcome(ls_handout *t, const ls_outcome *outcome)
 {
     if (outcome->status == LS_E_INTERRUPTED) return stop_for_signal(t);
     if (!is_of_trial(outcome->status)) return stop(t, outcome->status, outcome->text);
-    ls_status status = ls_journal_append(t->journal, ls_trials_line(outcome));
+    ls_status status = ls_journal_append(t->journal, ls_trials_line(&t->trials, outcome));
     if (status == LS_OK) status = ls_trials_finish(&t->trials, outcome);
     if (status == LS_OK) {
         ls_handout_tidy(t);

@@ -5,53 +5,53 @@
 
 #include "base/fail.h"
 
-static const struct measure {
-    const char *name;
-    double (*value)(const ls_metrics *);
-    bool is_cost, of_validation;
-} table[] = {
-    {"loss", ls_metrics_loss, true, false},
-    {"binary_accuracy", ls_metrics_binary_accuracy, false, false},
-    {"val_loss", ls_metrics_loss, true, true},
-    {"val_binary_accuracy", ls_metrics_binary_accuracy, false, true},
-    {"val_precision", ls_metrics_precision, false, true},
-    {"val_recall", ls_metrics_recall, false, true},
-    {"val_f1", ls_metrics_f1, false, true},
-};
-enum { N = sizeof table / sizeof table[0] };
-_Static_assert((int)N <= (int)LS_MAX_TRIAL_MEASURES, "room for all measures");
+static const char prefix[] = "val_";
+enum { PREFIX = sizeof prefix - 1 };
 
-int ls_measures_count(void)
+void ls_measures_of(ls_loss loss, ls_measures *measures)
 {
-    return N;
+    const char *names[LS_MAX_MEASURES];
+    const int n = ls_metrics_names(loss, names);
+    measures->n = 2 * n;
+    for (int i = 0; i < n; i++) {
+        snprintf(measures->names[i], LS_MEASURE_NAME, "%s", names[i]);
+        snprintf(measures->names[n + i], LS_MEASURE_NAME, "%s%s", prefix, names[i]);
+    }
 }
 
-const char *ls_measures_name(int i)
+static int find(const ls_measures *measures, const char *name)
 {
-    return table[i].name;
+    int i = 0;
+    while (i < measures->n && strcmp(name, measures->names[i]) != 0) i++;
+    return i;
 }
 
-ls_status ls_measures_find(const char *name, int *i)
+ls_status ls_measures_find(const ls_measures *measures, const char *name, int *i)
 {
-    static const char *const shorts[][2] = {{"accuracy", "binary_accuracy"},
-                                            {"val_accuracy", "val_binary_accuracy"}};
-    char known[256] = "";
-    for (size_t k = 0; k < sizeof shorts / sizeof shorts[0]; k++)
-        if (!strcmp(name, shorts[k][0])) name = shorts[k][1];
-    for (*i = 0; *i < N; ++*i) {
+    char known[512] = "";
+    *i = find(measures, name);
+    if (*i == measures->n && !strcmp(name, "accuracy")) *i = find(measures, "binary_accuracy");
+    if (*i == measures->n && !strcmp(name, "val_accuracy")) *i = find(measures, "val_binary_accuracy");
+    if (*i < measures->n) return LS_OK;
+    for (int k = 0; k < measures->n; k++) {
         const size_t used = strlen(known);
-        if (!strcmp(name, table[*i].name)) return LS_OK;
-        snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", table[*i].name);
+        snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", measures->names[k]);
     }
     return ls_fail(LS_E_USAGE, "objective '%.100s' is unknown: choose one of %s", name, known);
 }
 
-bool ls_measures_is_cost(int i)
+bool ls_measures_is_cost(const ls_measures *measures, int i)
 {
-    return table[i].is_cost;
+    const char *name = measures->names[i];
+    return !strstr(name, "accuracy") && !strstr(name, "precision") && !strstr(name, "recall");
 }
 
-void ls_measures_take(const ls_metrics *training, const ls_metrics *validation, double *values)
+void ls_measures_take(const ls_measures *measures, const ls_metrics *training, const ls_metrics *validation,
+                      double *values)
 {
-    for (int i = 0; i < N; i++) values[i] = table[i].value(table[i].of_validation ? validation : training);
+    for (int i = 0; i < measures->n; i++) {
+        const char *name = measures->names[i];
+        values[i] = i < measures->n / 2 ? ls_metrics_value(training, name)
+                                        : ls_metrics_value(validation, name + PREFIX);
+    }
 }

@@ -1,5 +1,5 @@
-/* What a training of a search is measured by: every measure of the training data and, as val_..., of the
- * validation data. The one place that knows their names. All functions are local. */
+/* What a training of a search is measured by: Keras' measures of its loss on the training data and, as
+ * val_..., on the validation data. All functions are local. */
 #ifndef LS_TRAIN_MEASURES_H
 #define LS_TRAIN_MEASURES_H
 
@@ -7,18 +7,24 @@
 
 #include "lockstep/evaluate.h"
 
-enum { LS_MAX_TRIAL_MEASURES = 16 };
+enum { LS_MEASURES = 2 * LS_MAX_MEASURES, LS_MEASURE_NAME = 48 };
 
-int ls_measures_count(void);
-const char *ls_measures_name(int i);
+typedef struct ls_measures {
+    int n;
+    char names[LS_MEASURES][LS_MEASURE_NAME];
+} ls_measures;
 
-/* The number of a name; "accuracy" is short for the accuracy that there is. LS_E_USAGE lists the names. */
-ls_status ls_measures_find(const char *name, int *i);
+void ls_measures_of(ls_loss loss, ls_measures *measures);
+
+/* The number of a name; "accuracy" stands for binary_accuracy where that is the one there is. LS_E_USAGE
+ * lists the names. */
+ls_status ls_measures_find(const ls_measures *measures, const char *name, int *i);
 
 /* Whether less of it is better. */
-bool ls_measures_is_cost(int i);
+bool ls_measures_is_cost(const ls_measures *measures, int i);
 
-/* values[i] of the running measures of a training's last epoch and those of its finished model. */
-void ls_measures_take(const ls_metrics *training, const ls_metrics *validation, double *values);
+/* values[i] of the running measures of a training's epoch and those of its model after it. */
+void ls_measures_take(const ls_measures *measures, const ls_metrics *training, const ls_metrics *validation,
+                      double *values);
 
 #endif

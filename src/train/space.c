@@ -26,7 +26,28 @@ typedef struct hyperparameter {
 
 static ls_status parse_activation(const char *word, ls_trial *trial)
 {
-    return ls_activation_parse(word, &trial->activation);
+    return ls_activation_parse(word, &trial->network.activation);
+}
+
+static ls_status parse_initializer(const char *word, ls_trial *trial)
+{
+    return ls_initializer_parse(word, &trial->initializer);
+}
+
+/* Keras' defaults of that one, but the schedule and the clipping that the user has chosen. */
+static ls_status parse_optimizer(const char *word, ls_trial *trial)
+{
+    const ls_optimizer chosen = trial->train.optimizer;
+    ls_optimizer_kind kind;
+    LS_TRY(ls_optimizer_parse(word, &kind));
+    if (kind == chosen.kind) return LS_OK;
+    ls_optimizer *optimizer = &trial->train.optimizer;
+    ls_optimizer_defaults(kind, optimizer);
+    optimizer->schedule = chosen.schedule;
+    optimizer->clipnorm = chosen.clipnorm;
+    optimizer->global_clipnorm = chosen.global_clipnorm;
+    optimizer->clipvalue = chosen.clipvalue;
+    return LS_OK;
 }
 
 #define FIELD(name) offsetof(ls_trial, name)
@@ -35,7 +56,7 @@ static ls_status parse_activation(const char *word, ls_trial *trial)
 /* Everything that can be varied. New lines go to the end: the number of a line is part of what a seed means.
  */
 static const hyperparameter table[] = {
-    {"layers", INT, FIELD(n_hidden), 0, LS_TRIAL_MAX_LAYERS, NULL},
+    {"layers", INT, FIELD(network.n_hidden), 0, LS_TRIAL_MAX_LAYERS, NULL},
     {"units", INT, FIELD(hidden), 1, INT32_MAX, NULL},
     {"hidden", LIST, 0, 1, INT32_MAX, NULL},
     {"activation", WORD, 0, 0, 0, parse_activation},
@@ -43,6 +64,19 @@ static const hyperparameter table[] = {
     {"batch_size", INT, FIELD(train.batch_size), 1, MOST, NULL},
     {"epochs", INT, FIELD(train.epochs), 1, MOST, NULL},
     {"seed", INT, FIELD(seed), 0, MOST, NULL},
+    {"optimizer", WORD, 0, 0, 0, parse_optimizer}, /* before what belongs to it */
+    {"momentum", REAL, FIELD(train.optimizer.momentum), 0, 1, NULL},
+    {"rho", REAL, FIELD(train.optimizer.rho), 0, 1, NULL},
+    {"beta_1", REAL, FIELD(train.optimizer.beta_1), 0, 1, NULL},
+    {"beta_2", REAL, FIELD(train.optimizer.beta_2), 0, 1, NULL},
+    {"epsilon", REAL, FIELD(train.optimizer.epsilon), 0, DBL_MAX, NULL},
+    {"weight_decay", REAL, FIELD(train.optimizer.weight_decay), 0, DBL_MAX, NULL},
+    {"clipnorm", REAL, FIELD(train.optimizer.clipnorm), 0, DBL_MAX, NULL},
+    {"l1", REAL, FIELD(l1), 0, DBL_MAX, NULL},
+    {"l2", REAL, FIELD(l2), 0, DBL_MAX, NULL},
+    {"dropout", REAL, FIELD(network.dropout), 0, 1, NULL},
+    {"label_smoothing", REAL, FIELD(network.label_smoothing), 0, 1, NULL},
+    {"initializer", WORD, 0, 0, 0, parse_initializer},
 };
 enum { LAYERS, UNITS, HIDDEN, N_HYPERPARAMETERS = sizeof table / sizeof table[0] };
 
@@ -103,7 +137,7 @@ static ls_status set_list(const hyperparameter *of, const json_t *value, ls_tria
     if (!json_is_array(value) || n > LS_TRIAL_MAX_LAYERS)
         return ls_fail(LS_E_INPUT, "%s: must be lists of at most %d numbers of units, like [[2, 2], [16]]",
                        of->name, LS_TRIAL_MAX_LAYERS);
-    trial->n_hidden = (int64_t)n;
+    trial->network.n_hidden = (int64_t)n;
     for (size_t i = 0; i < n; i++) LS_TRY(set_number(&item, json_array_get(value, i), &trial->hidden[i]));
     return LS_OK;
 }
@@ -129,7 +163,7 @@ static ls_status set(const hyperparameter *of, const json_t *value, ls_trial *tr
 
 static ls_status read_number(const hyperparameter *of, const json_t *range, const char *key, double *number)
 {
-    ls_trial unused;
+    ls_trial unused = {0};
     const json_t *value = json_object_get(range, key);
     LS_TRY(set(of, value, &unused));
     *number = json_number_value(value);
@@ -188,7 +222,7 @@ static ls_status parse_range(const json_t *range, space_axis *axis)
 static ls_status parse_values(ls_space *space, json_t *value, space_axis *axis)
 {
     const hyperparameter *of = &table[axis->number];
-    ls_trial unused;
+    ls_trial unused = {0};
     /* A list of units is one value. */
     if (json_is_array(value) && (of->kind != LIST || json_is_array(json_array_get(value, 0)))) {
         axis->values = value;
@@ -204,7 +238,7 @@ static ls_status parse_values(ls_space *space, json_t *value, space_axis *axis)
 
 static ls_status parse_axis(ls_space *space, const char *name, json_t *value, space_axis *axis)
 {
-    char known[256] = "";
+    char known[512] = "";
     axis->number = -1;
     for (int i = 0; i < N_HYPERPARAMETERS; i++) {
         const size_t used = strlen(known);
@@ -448,12 +482,20 @@ ls_status ls_space_draw(const ls_space *space, uint64_t seed, uint64_t index, js
     return complete(space, values, result);
 }
 
+/* What another optimizer of the space has and this one has not is left alone. */
+static bool is_used(const hyperparameter *of, const ls_trial *trial)
+{
+    const size_t begin = FIELD(train.optimizer), end = begin + sizeof trial->train.optimizer;
+    return of->kind != REAL || of->field < begin || of->field >= end ||
+           ls_optimizer_uses(trial->train.optimizer.kind, of->name);
+}
+
 ls_status ls_space_settings(const ls_space *space, const json_t *values, ls_trial *trial)
 {
     *trial = space->base;
     for (int i = 0; i < N_HYPERPARAMETERS; i++) {
         const json_t *value = json_object_get(values, table[i].name);
-        if (value) LS_TRY(set(&table[i], value, trial));
+        if (value && is_used(&table[i], trial)) LS_TRY(set(&table[i], value, trial));
     }
     return LS_OK;
 }

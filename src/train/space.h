@@ -20,10 +20,11 @@ enum { LS_TRIAL_MAX_LAYERS = 64, LS_TRIAL_DRAWS = 1024 };
 /* The settings of one training. A hyperparameter is a field of it. */
 typedef struct ls_trial {
     ls_train_options train;
-    ls_activation activation; /* of the hidden layers */
-    int64_t n_hidden;
-    int64_t hidden[LS_TRIAL_MAX_LAYERS]; /* units */
-    int64_t seed;                        /* -1 where the search gives one */
+    ls_network network;                  /* without hidden, for which stands: */
+    int64_t hidden[LS_TRIAL_MAX_LAYERS]; /* network.n_hidden units */
+    ls_initializer initializer;
+    double l1, l2; /* of all kernels */
+    int64_t seed;  /* -1 where the search gives one */
 } ls_trial;
 
 typedef struct ls_space ls_space;

@@ -51,7 +51,7 @@ static ls_status print_row(FILE *out, const ls_trials *trials, int64_t place, in
         ls_free(text);
     }
     fprintf(out, ",%s,%lld", ls_trials_status(trials, trial), (long long)epochs_of(trials, trial));
-    for (int i = 0; i < ls_measures_count(); i++) print_number(out, ls_trials_mean(trials, trial, i));
+    for (int i = 0; i < trials->measures.n; i++) print_number(out, ls_trials_mean(trials, trial, i));
     fputc('\n', out);
     return LS_OK;
 }
@@ -69,7 +69,7 @@ static ls_status write_csv(const ls_trials *trials, const char *name, const int6
     for (int i = 0; i < ls_space_n_names(trials->space); i++)
         fprintf(out, ",%s", ls_space_name(trials->space, i));
     fprintf(out, ",status,epochs");
-    for (int i = 0; i < ls_measures_count(); i++) fprintf(out, ",%s", ls_measures_name(i));
+    for (int i = 0; i < trials->measures.n; i++) fprintf(out, ",%s", trials->measures.names[i]);
     fputc('\n', out);
     for (int64_t i = 0; i < trials->n_trials && status == LS_OK; i++) {
         const int64_t trial = order ? order[i] : i;
@@ -85,8 +85,8 @@ static json_t *execution_json(const ls_trials *trials, const ls_trial *settings,
                               int64_t trial, int64_t i)
 {
     json_t *measures = json_object();
-    for (int k = 0; k < ls_measures_count(); k++)
-        json_object_set_new(measures, ls_measures_name(k),
+    for (int k = 0; k < trials->measures.n; k++)
+        json_object_set_new(measures, trials->measures.names[k],
                             isfinite(outcome->measures[k]) ? json_real(outcome->measures[k]) : json_null());
     return json_pack("{s:I, s:s, s:I, s:s, s:o}", "seed",
                      (json_int_t)ls_trials_seed(trials, settings, trial, i), "status",
@@ -123,10 +123,10 @@ static ls_status write_json(const ls_trials *trials, const int64_t *places)
         json_decref(rows);
         return ls_fail(LS_E_MEMORY, "results.json: no memory");
     }
-    LS_TRY(ls_json_text(json_pack("{s:s, s:s, s:o}", "objective", ls_measures_name(trials->objective),
-                                  "direction", ls_measures_is_cost(trials->objective) ? "min" : "max",
-                                  "trials", rows),
-                        JSON_INDENT(1) | JSON_REAL_PRECISION(17), "results.json", &text));
+    LS_TRY(ls_json_text(
+        json_pack("{s:s, s:s, s:o}", "objective", trials->measures.names[trials->objective], "direction",
+                  ls_measures_is_cost(&trials->measures, trials->objective) ? "min" : "max", "trials", rows),
+        JSON_INDENT(1) | JSON_REAL_PRECISION(17), "results.json", &text));
     const ls_status status = put(trials, "results.json", text);
     ls_free(text);
     return status;

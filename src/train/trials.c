@@ -60,16 +60,20 @@ static ls_status make_points(ls_trials *trials, bool is_grid)
 
 static ls_status create(const ls_tune_options *options, const char *text, ls_trials *trials)
 {
+    const ls_network *network = &options->network;
     ls_trial base = {.train = options->train,
-                     .activation = options->activation,
-                     .n_hidden = options->n_hidden,
+                     .network = *network,
+                     .initializer = options->initializer,
+                     .l1 = options->l1,
+                     .l2 = options->l2,
                      .seed = -1};
-    LS_TRY(ls_measures_find(options->objective, &trials->objective));
-    if (options->n_hidden > LS_TRIAL_MAX_LAYERS)
+    ls_measures_of(network->loss, &trials->measures);
+    LS_TRY(ls_measures_find(&trials->measures, options->objective, &trials->objective));
+    if (network->n_hidden > LS_TRIAL_MAX_LAYERS)
         return ls_fail(LS_E_USAGE, "there are %lld hidden layers: a search takes at most %d",
-                       (long long)options->n_hidden, LS_TRIAL_MAX_LAYERS);
-    if (options->n_hidden > 0)
-        memcpy(base.hidden, options->hidden, (size_t)options->n_hidden * sizeof *base.hidden);
+                       (long long)network->n_hidden, LS_TRIAL_MAX_LAYERS);
+    if (network->n_hidden > 0)
+        memcpy(base.hidden, network->hidden, (size_t)network->n_hidden * sizeof *base.hidden);
     LS_TRY(ls_space_parse(options->space, text, &base, &trials->space));
     const bool halves = options->search == LS_SEARCH_HALVING || options->search == LS_SEARCH_HYPERBAND;
     if (halves && ls_space_varies(trials->space, "epochs"))
@@ -133,7 +137,7 @@ ls_status ls_trials_finish(ls_trials *trials, const ls_outcome *outcome)
     double value = outcome->status == LS_OK ? outcome->measures[trials->objective] : NAN;
     if (!isfinite(value)) value = NAN;
     LS_TRY(ls_search_finish(trials->search, &outcome->unit,
-                            ls_measures_is_cost(trials->objective) ? value : -value));
+                            ls_measures_is_cost(&trials->measures, trials->objective) ? value : -value));
     trials->outcomes[outcome->unit.trial * trials->options->executions + outcome->unit.execution] = *outcome;
     return LS_OK;
 }
@@ -177,16 +181,17 @@ json_t *ls_trials_settings_json(const ls_trials *trials)
     snprintf(digest, sizeof digest, "%016llx", (unsigned long long)hash);
     return json_pack("{s:s, s:I, s:I, s:s, s:I, s:I, s:s}", "search", search_names[o->search], "trials",
                      (json_int_t)trials->n_trials, "executions", (json_int_t)o->executions, "objective",
-                     ls_measures_name(trials->objective), "factor", (json_int_t)o->factor, "epochs",
+                     trials->measures.names[trials->objective], "factor", (json_int_t)o->factor, "epochs",
                      (json_int_t)o->train.epochs, "digest of the space's points", digest);
 }
 
-json_t *ls_trials_line(const ls_outcome *outcome)
+json_t *ls_trials_line(const ls_trials *trials, const ls_outcome *outcome)
 {
     json_t *measures = json_object();
-    for (int i = 0; i < ls_measures_count(); i++) {
+    for (int i = 0; i < trials->measures.n; i++) {
         const double value = outcome->measures[i];
-        json_object_set_new(measures, ls_measures_name(i), isfinite(value) ? json_real(value) : json_null());
+        json_object_set_new(measures, trials->measures.names[i],
+                            isfinite(value) ? json_real(value) : json_null());
     }
     return json_pack("{s:I, s:I, s:I, s:I, s:I, s:i, s:f, s:s, s:o}", "trial",
                      (json_int_t)outcome->unit.trial, "execution", (json_int_t)outcome->unit.execution,
@@ -195,7 +200,7 @@ json_t *ls_trials_line(const ls_outcome *outcome)
                      outcome->seconds, "message", outcome->text, "measures", measures);
 }
 
-ls_status ls_trials_read_line(const json_t *line, ls_outcome *outcome)
+ls_status ls_trials_read_line(const ls_trials *trials, const json_t *line, ls_outcome *outcome)
 {
     json_int_t trial, execution, rung, epochs, done;
     int status;
@@ -210,8 +215,8 @@ ls_status ls_trials_read_line(const json_t *line, ls_outcome *outcome)
     outcome->epochs = done;
     outcome->status = (ls_status)status;
     snprintf(outcome->text, sizeof outcome->text, "%s", text);
-    for (int i = 0; i < ls_measures_count(); i++) {
-        const json_t *value = json_object_get(measures, ls_measures_name(i));
+    for (int i = 0; i < trials->measures.n; i++) {
+        const json_t *value = json_object_get(measures, trials->measures.names[i]);
         outcome->measures[i] = json_is_real(value) ? json_real_value(value) : NAN;
     }
     return LS_OK;

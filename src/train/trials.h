@@ -16,12 +16,13 @@ typedef struct ls_outcome {
     int64_t epochs; /* done */
     ls_status status;
     double seconds;
-    double measures[LS_MAX_TRIAL_MEASURES]; /* NaN without success */
-    char text[LS_MESSAGE_SIZE];       /* of a failure */
+    double measures[LS_MEASURES]; /* NaN without success */
+    char text[LS_MESSAGE_SIZE];   /* of a failure */
 } ls_outcome;
 
 typedef struct ls_trials {
     const ls_tune_options *options;
+    ls_measures measures;
     int objective; /* number of the measure */
     ls_space *space;
     ls_search *search;
@@ -47,8 +48,8 @@ ls_status ls_trials_finish(ls_trials *trials, const ls_outcome *outcome);
 json_t *ls_trials_settings_json(const ls_trials *trials);
 
 /* A result as a line of the journal, and back (values are the caller's). */
-json_t *ls_trials_line(const ls_outcome *outcome);
-ls_status ls_trials_read_line(const json_t *line, ls_outcome *outcome);
+json_t *ls_trials_line(const ls_trials *trials, const ls_outcome *outcome);
+ls_status ls_trials_read_line(const ls_trials *trials, const json_t *line, ls_outcome *outcome);
 
 /* "finished", "stopped", "diverged", "failed", or "waiting" while something is left to do. */
 const char *ls_trials_status(const ls_trials *trials, int64_t trial);

@@ -28,14 +28,8 @@ void ls_tune_defaults(ls_tune_options *options)
                                  .executions = 1,
                                  .objective = "val_loss",
                                  .factor = 3,
-                                 .dtype = LS_FLOAT32,
-                                 .activation = LS_TANH};
+                                 .network = {.dtype = LS_FLOAT32, .activation = LS_TANH}};
     ls_train_defaults(&options->train);
-}
-
-const char *ls_tune_objective(int i)
-{
-    return i >= 0 && i < ls_measures_count() ? ls_measures_name(i) : NULL;
 }
 
 static void notice(const ls_handout *t, const char *text)
@@ -99,42 +93,44 @@ static ls_status choose_groups(ls_handout *t)
     return LS_OK;
 }
 
-static ls_status make_settings(ls_handout *t, json_t **settings)
+static ls_status record_settings(const ls_handout *t, ls_model *model, const ls_train_options *train,
+                                 const char *const data[2], json_t **settings)
 {
-    char data[2][LS_DATASET_DIGEST_SIZE];
-    ls_trial base;
-    ls_model *model = NULL;
     ls_order order;
-    const ls_tune_options *o = t->options;
-    ls_train_options train = o->train;
-    train.seed = o->seed;
+    ls_optimizer_state *state = NULL;
+    ls_order_init(&order, ls_dataset_n_samples(t->worker.train), model->n_features, train->batch_size,
+                  ls_train_shards(train), train->shuffle, train->seed);
+    LS_TRY(
+        ls_record_settings(&order, model, train, data[0], ls_engine_choose(train->engine, model), settings));
+    ls_status status = ls_optimizer_create(model, &train->optimizer, ls_train_learning_rate(train), &state);
+    if (status == LS_OK) status = ls_record_add_optimizer(state, *settings);
+    ls_optimizer_destroy(state);
+    LS_TRY(status);
+    json_t *more = ls_trials_settings_json(&t->trials);
+    if (!more || json_object_update(*settings, more) != 0 ||
+        json_object_set_new(*settings, "validation data", json_string(data[1])) != 0)
+        status = ls_fail(LS_E_MEMORY, "settings of the search: no memory");
+    json_decref(more);
+    if (train->allow_other_cpu) json_object_del(*settings, "arithmetic");
+    return status;
+}
+
+/* The settings of the search: those of a training of what the space does not vary, with its model. */
+static ls_status make_settings(ls_handout *t, ls_model *base, json_t **settings)
+{
+    char digests[2][LS_DATASET_DIGEST_SIZE];
+    const char *const data[2] = {digests[0], digests[1]};
     ls_dataset *const sets[2] = {t->worker.train, t->worker.validation};
-    for (int i = 0; i < 2; i++) LS_TRY(ls_dataset_digest(t->session, sets[i], o->dtype, data[i]));
-    ls_order_init(&order, ls_dataset_n_samples(sets[0]), ls_dataset_n_features(sets[0]), train.batch_size,
-                  ls_train_shards(&train), train.shuffle, train.seed);
-    base = (ls_trial){.activation = o->activation, .n_hidden = o->n_hidden};
-    if (o->n_hidden > 0) memcpy(base.hidden, o->hidden, (size_t)o->n_hidden * sizeof *base.hidden);
-    *settings = NULL;
-    ls_status status = ls_worker_model(&t->trials, &base, ls_dataset_n_features(sets[0]), train.seed, &model);
-    if (status == LS_OK)
-        status = ls_record_settings(&order, model, &train, data[0], ls_engine_choose(train.engine, model),
-                                    settings);
-    ls_model_free(model);
-    if (status == LS_OK) {
-        json_t *more = ls_trials_settings_json(&t->trials);
-        if (!more || json_object_update(*settings, more) != 0 ||
-            json_object_set_new(*settings, "validation data", json_string(data[1])) != 0)
-            status = ls_fail(LS_E_MEMORY, "settings of the search: no memory");
-        json_decref(more);
-        if (train.allow_other_cpu) json_object_del(*settings, "arithmetic");
-    }
-    return ls_session_agree(t->session, status);
+    ls_train_options train = t->options->train;
+    train.seed = t->options->seed;
+    for (int i = 0; i < 2; i++) LS_TRY(ls_dataset_digest(t->session, sets[i], base->dtype, digests[i]));
+    return ls_session_agree(t->session, record_settings(t, base, &train, data, settings));
 }
 
 static ls_status take_line(void *context, const json_t *line)
 {
     ls_outcome outcome;
-    LS_TRY(ls_trials_read_line(line, &outcome));
+    LS_TRY(ls_trials_read_line(context, line, &outcome));
     return ls_trials_finish(context, &outcome);
 }
 
@@ -177,19 +173,32 @@ static ls_status make_directory(const ls_handout *t)
 }
 
 /* The rows are read once, as far as half of the memory holds them; the other half is the trainings'. */
-static ls_status hold_data(ls_handout *t)
+static ls_status hold_data(ls_handout *t, const ls_model *base)
 {
     const int64_t memory = t->options->train.memory / 2;
+    ls_dataset *const sets[2] = {t->worker.train, t->worker.validation};
+    ls_status status = LS_OK;
     ls_place_at(LS_AT_READ, -1);
-    ls_status status = ls_dataset_hold(t->worker.train, t->options->dtype, memory);
-    if (status == LS_OK) status = ls_dataset_hold(t->worker.validation, t->options->dtype, memory);
+    for (int i = 0; i < 2 && status == LS_OK; i++) {
+        status = ls_engine_check_features(base, sets[i]);
+        if (status == LS_OK) status = ls_dataset_hold(sets[i], base->dtype, memory);
+    }
     return ls_session_agree(t->session, status);
+}
+
+/* A model of what the space does not vary stands for all in what they have in common. */
+static ls_status make_base(const ls_handout *t, ls_model **base)
+{
+    ls_trial trial;
+    LS_TRY(ls_space_settings(t->trials.space, NULL, &trial));
+    return ls_worker_model(&trial, ls_dataset_n_features(t->worker.train), t->options->seed, base);
 }
 
 static ls_status prepare(ls_handout *t)
 {
     char *text;
     json_t *settings = NULL;
+    ls_model *base = NULL;
     LS_TRY(check_options(t->options));
     ls_status status = read_space(t, &text);
     if (status == LS_OK)
@@ -200,9 +209,12 @@ static ls_status prepare(ls_handout *t)
     LS_TRY(ls_checkpoint_prepare(t->session, t->options->directory, false, &t->lock));
     if (t->options->train.output) LS_TRY(ls_session_check_output(t->session, t->options->train.output));
     LS_TRY(ls_session_agree(t->session, make_directory(t)));
-    LS_TRY(hold_data(t));
-    LS_TRY(make_settings(t, &settings));
-    status = ls_session_agree(t->session, t->session->rank == 0 ? open_journal(t, settings) : LS_OK);
+    status = ls_session_agree(t->session, make_base(t, &base));
+    if (status == LS_OK) status = hold_data(t, base);
+    if (status == LS_OK) status = make_settings(t, base, &settings);
+    ls_model_free(base);
+    if (status == LS_OK)
+        status = ls_session_agree(t->session, t->session->rank == 0 ? open_journal(t, settings) : LS_OK);
     json_decref(settings);
     LS_TRY(status);
     return ls_group_open(t->session, t->n_groups, &t->worker.group);
@@ -263,7 +275,7 @@ static ls_status train_best(ls_handout *t, ls_tune_result *result)
     LS_TRY(ls_trials_settings(&t->trials, best, &settings));
     const int64_t n_features = ls_dataset_n_features(t->worker.train), size = t->session->size;
     ls_model *model = NULL;
-    LS_TRY(ls_session_agree(t->session, ls_worker_model(&t->trials, &settings, n_features, 0, &model)));
+    LS_TRY(ls_session_agree(t->session, ls_worker_model(&settings, n_features, 0, &model)));
     const int64_t shards = ls_train_shards(&settings.train);
     int64_t ranks = model->n_parameters * settings.train.batch_size / WORTH;
     if (ranks > shards) ranks = shards;
@@ -279,7 +291,7 @@ static ls_status train_best(ls_handout *t, ls_tune_result *result)
     if (group->first_rank == 0)
         status = ls_worker_train_best(&worker, best, epochs, &result->history, &result->best);
     else
-        status = ls_worker_model(&t->trials, &settings, n_features, 0, &result->best);
+        status = ls_worker_model(&settings, n_features, 0, &result->best);
     ls_group_close(group);
     LS_TRY(ls_mail_meet(t->session));
     if (status == LS_E_INTERRUPTED)

@@ -16,12 +16,17 @@ enum { PATH_SIZE = 4096 };
  * sooner than it is written and read. */
 static const double WORTH_KEEPING = 1e9;
 
-ls_status ls_worker_model(const ls_trials *trials, const ls_trial *settings, int64_t n_features,
-                          uint64_t seed, ls_model **model)
+ls_status ls_worker_model(const ls_trial *settings, int64_t n_features, uint64_t seed, ls_model **model)
 {
-    LS_TRY(ls_model_create(trials->options->dtype, n_features, settings->hidden, settings->n_hidden,
-                           settings->activation, model));
-    ls_model_init_glorot_uniform(*model, seed);
+    ls_network network = settings->network;
+    network.n_features = n_features;
+    network.hidden = settings->hidden;
+    LS_TRY(ls_model_create_network(&network, model));
+    ls_model_init(*model, settings->initializer, seed);
+    for (int64_t i = 0; i < (*model)->n_layers; i++) {
+        (*model)->layers[i].l1 = settings->l1;
+        (*model)->layers[i].l2 = settings->l2;
+    }
     return LS_OK;
 }
 
@@ -61,7 +66,7 @@ static ls_status prepare(const ls_worker *worker, const ls_unit *unit, worker_pa
     train->checkpoint_every_seconds = 0;
     train->checkpoint_keep = 1;
     train->resume = false;
-    LS_TRY(ls_worker_model(trials, settings, ls_dataset_n_features(worker->train), train->seed, model));
+    LS_TRY(ls_worker_model(settings, ls_dataset_n_features(worker->train), train->seed, model));
     if (!is_halved(trials)) return LS_OK;
     const double samples = (double)ls_dataset_n_samples(worker->train) * (double)unit->epochs;
     train->epochs = unit->epochs;
@@ -84,7 +89,8 @@ static ls_status train(const ls_worker *worker, const ls_unit *unit, ls_outcome 
     if (status == LS_OK) status = ls_evaluate(worker->group, model, worker->validation, NULL, &validation);
     if (status == LS_OK) {
         outcome->epochs = history.n_epochs;
-        ls_measures_take(&history.epochs[history.n_epochs - 1].metrics, &validation, outcome->measures);
+        ls_measures_take(&worker->trials->measures, &history.epochs[history.n_epochs - 1].metrics,
+                         &validation, outcome->measures);
     }
     ls_history_clear(&history);
     ls_model_free(model);
@@ -95,7 +101,7 @@ void ls_worker_train(const ls_worker *worker, const ls_unit *unit, ls_outcome *o
 {
     const double begin = ls_now();
     *outcome = (ls_outcome){.unit = *unit};
-    for (int i = 0; i < LS_MAX_TRIAL_MEASURES; i++) outcome->measures[i] = NAN;
+    for (int i = 0; i < LS_MEASURES; i++) outcome->measures[i] = NAN;
     outcome->status = train(worker, unit, outcome);
     if (outcome->status != LS_OK) snprintf(outcome->text, sizeof outcome->text, "%s", ls_error_message());
     outcome->seconds = ls_now() - begin;

@@ -23,8 +23,7 @@ ls_status ls_worker_train_best(const ls_worker *worker, int64_t trial, int64_t e
                                ls_model **model);
 
 /* The model of a trial's settings, untrained. LS_E_USAGE, LS_E_MEMORY. Local. */
-ls_status ls_worker_model(const ls_trials *trials, const ls_trial *settings, int64_t n_features,
-                          uint64_t seed, ls_model **model);
+ls_status ls_worker_model(const ls_trial *settings, int64_t n_features, uint64_t seed, ls_model **model);
 
 /* Removes what the rungs of a trial have left for higher ones. Local: one rank only. */
 void ls_worker_forget(const ls_trials *trials, int64_t trial);

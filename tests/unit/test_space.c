@@ -12,7 +12,7 @@ static int setup(void **state)
 {
     (void)state;
     ls_train_defaults(&base.train);
-    base.activation = LS_RELU;
+    base.network.activation = LS_RELU;
     base.seed = -1;
     return 0;
 }
@@ -133,14 +133,14 @@ static void values_become_settings(void **state)
     ls_trial trial;
     assert_int_equal(ls_space_point(space, 0, &values), LS_OK);
     assert_int_equal(ls_space_settings(space, values, &trial), LS_OK);
-    assert_int_equal(trial.n_hidden, 2);
+    assert_int_equal(trial.network.n_hidden, 2);
     assert_int_equal(trial.hidden[0], 7);
     assert_int_equal(trial.hidden[1], 3);
     assert_int_equal(trial.train.batch_size, 1000);
     assert_true(trial.train.learning_rate == 1);
     assert_int_equal(trial.train.epochs, 9);
     assert_int_equal(trial.seed, 4);
-    assert_int_equal(trial.activation, LS_RELU); /* not varied */
+    assert_int_equal(trial.network.activation, LS_RELU); /* not varied */
     assert_true(ls_space_varies(space, "seed") && !ls_space_varies(space, "activation"));
     json_decref(values);
     ls_space_destroy(space);

@@ -15,7 +15,9 @@ static ls_status make_model(ls_session *session, cli_training *wanted, ls_datase
     ls_status status = ls_model_load(session, wanted->init, model, &wanted->start);
     if (status == LS_OK) status = cli_network_apply(&wanted->network, wanted->init, *model);
     if (status == LS_OK && wanted->dtype_given && (ls_dtype)wanted->dtype != (*model)->dtype) {
+        const int64_t iterations = wanted->start.iterations;
         ls_training_config_clear(&wanted->start); /* a state is of the model's type */
+        wanted->start.iterations = iterations;
         status = ls_model_convert(*model, (ls_dtype)wanted->dtype);
     }
     wanted->train.start = &wanted->start;

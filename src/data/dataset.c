@@ -324,6 +324,7 @@ static ls_status read_segments(ls_dataset *dataset, ls_dtype dtype, const ls_seg
     const ls_target_rows rows = {.kind = dataset->kind,
                                  .n_outputs = dataset->n_outputs,
                                  .targets = targets,
+                                 .are_made = ls_dataset_generated_classes(dataset) > 2,
                                  .stored_columns = ls_dataset_target_columns(dataset),
                                  .class_weights = dataset->class_weights,
                                  .dtype = dtype,

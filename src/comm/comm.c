@@ -214,8 +214,14 @@ static ls_status begin_group(const ls_session *session, int n_groups, ls_session
 
 ls_status ls_group_open(ls_session *session, int n_groups, ls_session **group)
 {
-    LS_TRY(ls_session_agree(session, ls_alloc(group, 1, sizeof **group, "group of ranks")));
-    const ls_status status = ls_session_agree(session, begin_group(session, n_groups, *group));
+    *group = NULL;
+    ls_status status = ls_session_agree(session, ls_alloc(group, 1, sizeof **group, "group of ranks"));
+    if (status != LS_OK) {
+        ls_free(*group);
+        *group = NULL;
+        return status;
+    }
+    status = ls_session_agree(session, begin_group(session, n_groups, *group));
     if (status == LS_OK) return LS_OK;
     ls_group_close(*group);
     *group = NULL;

@@ -275,7 +275,11 @@ static ls_status train_best(ls_handout *t, ls_tune_result *result)
     LS_TRY(ls_trials_settings(&t->trials, best, &settings));
     const int64_t n_features = ls_dataset_n_features(t->worker.train), size = t->session->size;
     ls_model *model = NULL;
-    LS_TRY(ls_session_agree(t->session, ls_worker_model(&settings, n_features, 0, &model)));
+    ls_status status = ls_session_agree(t->session, ls_worker_model(&settings, n_features, 0, &model));
+    if (status != LS_OK) {
+        ls_model_free(model);
+        return status;
+    }
     const int64_t shards = ls_train_shards(&settings.train);
     int64_t ranks = model->n_parameters * settings.train.batch_size / WORTH;
     if (ranks > shards) ranks = shards;
@@ -287,7 +291,6 @@ static ls_status train_best(ls_handout *t, ls_tune_result *result)
     ls_worker worker = t->worker;
     worker.group = group;
     worker.observer = (ls_train_observer){0};
-    ls_status status = LS_OK;
     if (group->first_rank == 0)
         status = ls_worker_train_best(&worker, best, epochs, &result->history, &result->best);
     else

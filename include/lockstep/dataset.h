@@ -45,6 +45,11 @@ ls_status ls_dataset_open(ls_session *session, const ls_dataset_source *source, 
 ls_status ls_dataset_open_generated(ls_session *session, const ls_generate_options *options,
                                     ls_dataset **dataset);
 
+/* Rows [first_row, first_row + n_rows) of whole as a set of their own: what is left after some were put aside
+ * for validation. Nothing is read; whole is borrowed until the part is closed. LS_E_USAGE unless they are at
+ * least one and in whole. Local. The caller closes *part. */
+ls_status ls_dataset_open_part(ls_dataset *whole, int64_t first_row, int64_t n_rows, ls_dataset **part);
+
 /* Frees it; NULL is allowed. Local. */
 void ls_dataset_close(ls_dataset *dataset);
 

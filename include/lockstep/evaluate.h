@@ -2,6 +2,8 @@
 #ifndef LOCKSTEP_EVALUATE_H
 #define LOCKSTEP_EVALUATE_H
 
+#include <stdbool.h>
+
 #include "lockstep/dataset.h"
 #include "lockstep/model.h"
 #include "lockstep/progress.h"
@@ -38,8 +40,10 @@ double ls_metrics_f1(const ls_metrics *metrics); /* 2 tp / (2 tp + fp + fn), the
 enum { LS_MAX_MEASURES = 5 };
 int ls_metrics_names(ls_loss loss, const char *names[LS_MAX_MEASURES]);
 
-/* The measure of that name, one of the above; NaN for another name. Local. */
+/* The measure of that name, one of the above, NaN for another name; and whether a greater one is better.
+ * Local. */
 double ls_metrics_value(const ls_metrics *metrics, const char *name);
+bool ls_metrics_rises(const char *name);
 
 /* Measures the model on all rows of a set with labels; every rank computes a part, *metrics is set on every
  * rank with the same bits for any number of ranks. progress: or NULL; borrowed. Collective; model must agree.

@@ -103,8 +103,12 @@ typedef struct ls_model {
     ls_loss loss;
     double label_smoothing; /* s of the cross-entropies: targets t become t (1 - s) + s / number of classes */
     double huber_delta;     /* where the Huber loss turns from squares to absolute values */
-    int64_t n_parameters;
-    void *parameters; /* n_parameters values of dtype: kernel, bias, kernel, bias, ... without gaps */
+    /* Keras' Normalization layer: an input x becomes (x - mean) / max(sqrt(variance), 1e-7). n_features
+     * numbers of dtype each; NULL for none. */
+    double *mean, *variance;
+    int64_t n_parameters;  /* those that training changes */
+    void *parameters;      /* n_parameters values of dtype: kernel, bias, kernel, bias, ... without gaps */
+    void *best_parameters; /* those of a training's best epoch, while one keeps them; otherwise NULL */
 } ls_model;
 
 /* What a network is before it has parameters. What is left 0 is binary classification. */

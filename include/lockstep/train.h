@@ -43,9 +43,23 @@ typedef struct ls_train_options {
     int64_t n_shards; /* power of two; 0 takes ls_train_default_shards */
     ls_engine_choice engine;
     ls_reduction reduction;
+    bool
+        normalize; /* give the model the mean and variance of the training data, Keras' Normalization.adapt */
     int64_t memory; /* bytes of each rank for rows: those that fit are kept after the first epoch, others are
                        read again in each. Never changes a bit. A step takes what it needs in any case. */
-    int64_t verify_every; /* steps between two comparisons of the weights over all ranks; 0 for none */
+    /* What follows from a measure at the end of each epoch, as in Keras' EarlyStopping, ReduceLROnPlateau and
+     * ModelCheckpoint(save_best_only). */
+    const char *monitor;    /* the measure: one of ls_metrics_names, with val_ that of validation data */
+    double min_delta;       /* what counts as an improvement; NaN: 0, for reduce_lr 1e-4 */
+    int64_t early_stopping; /* Keras' patience: stop after so many epochs without improvement; -1 for never */
+    bool restore_best;      /* end with the weights of the best epoch */
+    double reduce_lr;       /* factor of the learning rate, below 1; 0 for never: */
+    int64_t reduce_lr_patience; /* after so many epochs without improvement, */
+    int64_t cooldown;           /* then not for so many epochs, */
+    double min_lr;              /* and not below this rate */
+    const char *save_best;      /* model file to write after every epoch that is the best so far, or NULL */
+    ls_dataset *validation;     /* rows to measure the model on after every epoch, or NULL; borrowed */
+    int64_t verify_every;       /* steps between two comparisons of the weights over all ranks; 0 for none */
     const char
         *output; /* model file to write at the end, or NULL; it carries the record of the training, too */
 
@@ -77,11 +91,14 @@ int64_t ls_train_default_shards(int64_t batch_size);
 typedef struct ls_epoch_record {
     int64_t epoch; /* from 0, as in Keras' CSVLogger */
     ls_metrics metrics;
-    double seconds; /* wall time on rank 0, NaN for an epoch (begun) before a resume */
+    ls_metrics validation; /* of the validation data after the epoch; without any, n_samples is 0 */
+    double learning_rate;  /* where it changes from epoch to epoch, otherwise 0 */
+    double seconds;        /* wall time of the steps on rank 0, NaN for an epoch (begun) before a resume */
     double samples_per_second;
 } ls_epoch_record;
 
 typedef struct ls_history {
+    ls_loss loss; /* of the model: which measures there are */
     int64_t n_epochs;
     ls_epoch_record *epochs;
 } ls_history;
@@ -89,8 +106,9 @@ typedef struct ls_history {
 /* Frees what ls_train filled in; the struct itself is the caller's. Local. */
 void ls_history_clear(ls_history *history);
 
-/* Writes Keras' CSVLogger columns (epoch,binary_accuracy,binary_crossentropy,loss,precision,recall) and
- * seconds,samples_per_second; whole or not at all, by rank 0. Collective. LS_E_OUTPUT. */
+/* Writes Keras' CSVLogger columns (epoch, ls_metrics_names, the same with val_ if there are validation data,
+ * learning_rate where it changes) and seconds,samples_per_second; whole or not at all, by rank 0. Collective.
+ * LS_E_OUTPUT. */
 ls_status ls_history_write_csv(ls_session *session, const ls_history *history, const char *path);
 
 /* What an observer may show; all on rank 0 only. */
@@ -99,8 +117,9 @@ typedef struct ls_train_progress {
     int64_t n_epochs;
     int64_t step; /* steps done in this epoch */
     int64_t n_steps;
-    double seconds;     /* since this epoch began */
-    ls_metrics metrics; /* of this epoch so far */
+    double seconds;        /* since this epoch began */
+    ls_metrics metrics;    /* of this epoch so far */
+    ls_metrics validation; /* of the validation data, at the end of the epoch; otherwise n_samples is 0 */
 } ls_train_progress;
 
 /* What a run is about to do. */

@@ -51,6 +51,11 @@ static void print_table(const ls_model *model)
     rule(b, 0);
     cells(b, "Layer (activation)", "Output Shape", "Param #");
     rule(b, 1);
+    if (model->mean) {
+        char shape[32];
+        snprintf(shape, sizeof shape, "(None, %lld)", (long long)model->n_features);
+        cells(b, "normalization", shape, "0");
+    }
     for (int64_t i = 0; i < model->n_layers; i++) {
         const ls_layer *layer = &model->layers[i];
         char name[64], shape[32];

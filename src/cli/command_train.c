@@ -28,6 +28,9 @@ static void print_notice(void *context, const char *text)
 /* Labels that spread so many times more over batches than by chance are no accident. */
 #define SORTED_SPREAD 2.0
 
+/* The data that the finished model is measured on. */
+enum { TRAINING, VALIDATION };
+
 /* What the observer's functions need. */
 typedef struct view {
     const cli_progress_options *progress;
@@ -36,6 +39,7 @@ typedef struct view {
     const ls_dataset *dataset;
     const ls_train_options *train;
     int64_t batch_size_per_rank; /* or 0 */
+    bool splits;                 /* the validation data off the training data */
     ls_train_times times;        /* filled at the end, on rank 0 */
 } view;
 
@@ -45,6 +49,10 @@ static void print_setup(void *context, const ls_train_setup *setup)
     if (v->progress->verbose == 0) return;
     fprintf(stderr, "%s: %lld samples, %lld features\n", ls_dataset_x_name(v->dataset),
             (long long)setup->n_samples, (long long)v->model->n_features);
+    if (v->train->validation)
+        fprintf(stderr, "validation: %s%s, %lld samples\n", v->splits ? "the last rows of " : "",
+                ls_dataset_x_name(v->train->validation),
+                (long long)ls_dataset_n_samples(v->train->validation));
     cli_print_layers(stderr, v->model);
     const int64_t base_batch = v->train->learning_rate_base_batch;
     fprintf(stderr, "training: %lld epochs of %lld steps, batch_size %lld in all, learning_rate %g\n",
@@ -97,21 +105,45 @@ static void take_end(void *context, const ls_train_times *times, const ls_train_
     print_mixing(mixing, v->train->shuffle);
 }
 
+static void print_row(const char *name, const ls_metrics *metrics, const char *remark)
+{
+    printf("%-21s  %8.6f  %8.6f   %8.6f  %8.6f  %s\n", name, ls_metrics_loss(metrics),
+           ls_metrics_binary_accuracy(metrics), ls_metrics_precision(metrics), ls_metrics_recall(metrics),
+           remark);
+}
+
 /* Both kinds of loss: Keras' fit shows the mean over an epoch while the weights changed, evaluate that of one
  * model. */
 static void print_results(const ls_history *history, const ls_metrics *finished, const char *output)
 {
-    const ls_metrics *rows[] = {&history->epochs[history->n_epochs - 1].metrics, finished};
-    static const char *const remarks[] = {"as Keras' fit", "as evaluate"};
+    char name[48];
+    snprintf(name, sizeof name, "epoch %lld, running mean", (long long)history->n_epochs);
     printf("training data              loss  accuracy  precision    recall\n");
-    for (int i = 0; i < 2; i++) {
-        char name[48] = "finished model";
-        if (i == 0) snprintf(name, sizeof name, "epoch %lld, running mean", (long long)history->n_epochs);
-        printf("%-21s  %8.6f  %8.6f   %8.6f  %8.6f  %s\n", name, ls_metrics_loss(rows[i]),
-               ls_metrics_binary_accuracy(rows[i]), ls_metrics_precision(rows[i]), ls_metrics_recall(rows[i]),
-               remarks[i]);
+    print_row(name, &history->epochs[history->n_epochs - 1].metrics, "as Keras' fit");
+    print_row("finished model", &finished[TRAINING], "as evaluate");
+    if (finished[VALIDATION].n_samples > 0) {
+        printf("validation data\n");
+        print_row("finished model", &finished[VALIDATION], "as evaluate");
     }
     if (output) printf("model written to %s\n", output);
+}
+
+/* Measures the finished model. */
+static ls_status measure(ls_session *session, const ls_model *model, ls_dataset *dataset,
+                         const cli_training *training, ls_metrics *finished)
+{
+    ls_dataset *const sets[] = {dataset, training->validation};
+    static const char *const titles[] = {"evaluate", "validate"};
+    ls_status status = LS_OK;
+    for (int i = TRAINING; i <= VALIDATION && status == LS_OK; i++) {
+        cli_operation operation;
+        finished[i] = (ls_metrics){0};
+        if (sets[i])
+            status =
+                ls_evaluate(session, model, sets[i],
+                            cli_progress_begin(&operation, &training->progress, titles[i]), &finished[i]);
+    }
+    return status;
 }
 
 static int run(int argc, char **argv)
@@ -127,8 +159,7 @@ static int run(int argc, char **argv)
     ls_dataset *dataset = NULL;
     ls_model *model = NULL;
     ls_history history = {0};
-    ls_metrics finished;
-    cli_operation measuring;
+    ls_metrics finished[2];
     ls_status status = cli_start(&cli_train, training.options, positionals, &session);
     if (status == LS_OK) status = ls_session_watch(session, training.stall_timeout);
     if (status == LS_OK) status = cli_training_scale(session, &training, 0);
@@ -137,7 +168,13 @@ static int run(int argc, char **argv)
     if (status == LS_OK && training.times_path)
         status = ls_session_check_output(session, training.times_path);
     if (status == LS_OK) status = cli_training_open(session, &training, positionals[0], &dataset, &model);
-    view shown = {&training.progress, session, model, dataset, train, training.batch_size_per_rank, {0}};
+    view shown = {.progress = &training.progress,
+                  .session = session,
+                  .model = model,
+                  .dataset = dataset,
+                  .train = train,
+                  .batch_size_per_rank = training.batch_size_per_rank,
+                  .splits = training.validation_split_given};
     if (status == LS_OK) {
         const ls_train_observer observer = {.context = &shown,
                                             .begin = print_setup,
@@ -150,10 +187,8 @@ static int run(int argc, char **argv)
         status = ls_history_write_csv(session, &history, training.history_path);
     if (status == LS_OK && training.times_path)
         status = ls_train_times_write_json(session, &shown.times, training.times_path);
-    if (status == LS_OK)
-        status = ls_evaluate(session, model, dataset,
-                             cli_progress_begin(&measuring, &training.progress, "evaluate"), &finished);
-    if (status == LS_OK && ls_session_rank(session) == 0) print_results(&history, &finished, train->output);
+    if (status == LS_OK) status = measure(session, model, dataset, &training, finished);
+    if (status == LS_OK && ls_session_rank(session) == 0) print_results(&history, finished, train->output);
     ls_history_clear(&history);
     ls_model_free(model);
     ls_dataset_close(dataset);

@@ -29,8 +29,9 @@ static const char *const search_words[] = {"grid", "random", "halving", "hyperba
 
 /* Not for a search: it has many models, and takes care of its trainings itself. */
 static const char *const left_out[] = {
-    "init",         "times",        "checkpoint-dir", "checkpoint-every", "resume", "reduction", "keep",
-    "verify-every", "class-weight", "sample-weight",  "generate",         "x",      "y",         NULL};
+    "init", "times",        "checkpoint-dir",   "checkpoint-every", "resume",   "reduction",
+    "keep", "verify-every", "class-weight",     "sample-weight",    "generate", "x",
+    "y",    "validation",   "validation-split", "save-best",        NULL};
 
 enum { SHOWN_ROWS = 10, COLUMNS = 80, MAX_COLUMNS = 32 };
 

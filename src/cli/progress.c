@@ -43,15 +43,33 @@ static void format_time(char *text, size_t size, double seconds)
     }
 }
 
+static void print_measures(const char *prefix, const ls_metrics *metrics)
+{
+    fprintf(stderr, " - %sloss: %.4f - %sbinary_accuracy: %.4f - %sprecision: %.4f - %srecall: %.4f", prefix,
+            ls_metrics_loss(metrics), prefix, ls_metrics_binary_accuracy(metrics), prefix,
+            ls_metrics_precision(metrics), prefix, ls_metrics_recall(metrics));
+}
+
 static void print_line(const ls_train_progress *p, const char *total, const char *step)
 {
-    fprintf(stderr,
-            "Epoch %lld/%lld - %lld steps - %s - %s/step - loss: %.4f - binary_accuracy: %.4f - precision: "
-            "%.4f - "
-            "recall: %.4f\n",
-            (long long)p->epoch + 1, (long long)p->n_epochs, (long long)p->n_steps, total, step,
-            ls_metrics_loss(&p->metrics), ls_metrics_binary_accuracy(&p->metrics),
-            ls_metrics_precision(&p->metrics), ls_metrics_recall(&p->metrics));
+    fprintf(stderr, "Epoch %lld/%lld - %lld steps - %s - %s/step", (long long)p->epoch + 1,
+            (long long)p->n_epochs, (long long)p->n_steps, total, step);
+    print_measures("", &p->metrics);
+    if (p->validation.n_samples > 0) print_measures("val_", &p->validation);
+    fputc('\n', stderr);
+}
+
+/* What there is room for on a line of 80 columns. */
+static void format_measures(char *text, size_t size, const ls_train_progress *p)
+{
+    const int length = snprintf(text, size, "loss %.4f acc %.4f", ls_metrics_loss(&p->metrics),
+                                ls_metrics_binary_accuracy(&p->metrics));
+    if (p->validation.n_samples > 0)
+        snprintf(text + length, size - (size_t)length, " val_loss %.4f val_acc %.4f",
+                 ls_metrics_loss(&p->validation), ls_metrics_binary_accuracy(&p->validation));
+    else
+        snprintf(text + length, size - (size_t)length, " prec %.4f rec %.4f",
+                 ls_metrics_precision(&p->metrics), ls_metrics_recall(&p->metrics));
 }
 
 /* A bar that is full at done == total, as wide as the terminal allows beside other_length columns. */
@@ -88,12 +106,11 @@ static void print_bar(const char *head, const char *tail, int64_t done, int64_t 
 /* The line under the title of the epoch. The bar gives way to the measures when the terminal is narrow. */
 static void print_epoch(const ls_train_progress *p, const char *total, const char *step)
 {
-    char head[TEXT_SIZE], tail[TEXT_SIZE];
+    char head[TEXT_SIZE], tail[TEXT_SIZE], measures[TEXT_SIZE / 2];
+    format_measures(measures, sizeof measures, p);
     snprintf(head, sizeof head, "%*lld/%lld ", snprintf(NULL, 0, "%lld", (long long)p->n_steps),
              (long long)p->step, (long long)p->n_steps);
-    snprintf(tail, sizeof tail, " %s %s/step loss %.4f acc %.4f prec %.4f rec %.4f", total, step,
-             ls_metrics_loss(&p->metrics), ls_metrics_binary_accuracy(&p->metrics),
-             ls_metrics_precision(&p->metrics), ls_metrics_recall(&p->metrics));
+    snprintf(tail, sizeof tail, " %s %s/step %s", total, step, measures);
     print_bar(head, tail, p->step, p->n_steps);
 }
 

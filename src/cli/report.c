@@ -29,7 +29,7 @@ json_t *cli_measures_json(const ls_metrics *m)
 
 void cli_print_layers(FILE *stream, const ls_model *model)
 {
-    fprintf(stream, "model: %lld", (long long)model->n_features);
+    fprintf(stream, "model: %lld%s", (long long)model->n_features, model->mean ? " normalized" : "");
     for (int64_t i = 0; i < model->n_layers; i++)
         fprintf(stream, " - %lld %s", (long long)model->layers[i].units,
                 ls_activation_name(model->layers[i].activation));

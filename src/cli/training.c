@@ -76,6 +76,36 @@ static void list_options(cli_training *t, const cli_option *more, const char *co
         {"dtype", 0, CLI_CHOICE, &t->dtype, "float32|float64",
          "type of parameters and arithmetic, Keras' floatx", .shown_default = "float32, or that of --init",
          .choices = dtypes, .given = &t->dtype_given},
+        {"validation", 0, CLI_TEXT, &t->validation_set, "SET",
+         "set of DATA to measure the model on after every epoch, as test; none for none",
+         .shown_default = "validation, if DATA has it"},
+        {"validation-split", 0, CLI_DOUBLE, &t->validation_split, "F",
+         "measure it on this share of the training set instead, its last rows, which are not trained on",
+         .shown_default = "", .given = &t->validation_split_given},
+        {"early-stopping", 0, CLI_INT, &t->train.early_stopping, "PATIENCE",
+         "stop after so many epochs in which --monitor has not improved", .maximum = INT64_MAX,
+         .shown_default = "never"},
+        {"restore-best", 0, CLI_FLAG, &t->train.restore_best, "",
+         "end with the weights of the epoch in which --monitor was best"},
+        {"reduce-lr", 0, CLI_DOUBLE, &t->train.reduce_lr, "FACTOR",
+         "multiply the learning rate by it after --reduce-lr-patience epochs in which --monitor has not "
+         "improved",
+         .shown_default = "never"},
+        {"reduce-lr-patience", 0, CLI_INT, &t->train.reduce_lr_patience, "N", "epochs for --reduce-lr",
+         .maximum = INT64_MAX},
+        {"cooldown", 0, CLI_INT, &t->train.cooldown, "N", "epochs after --reduce-lr that do not count",
+         .maximum = INT64_MAX},
+        {"min-lr", 0, CLI_DOUBLE, &t->train.min_lr, "R", "learning rate at which --reduce-lr stops"},
+        {"save-best", 0, CLI_TEXT, &t->train.save_best, "FILE",
+         "model file to write whenever --monitor is the best so far"},
+        {"monitor", 0, CLI_TEXT, &t->train.monitor, "NAME",
+         "measure of an epoch that decides: loss, binary_accuracy, ... of the history, val_ for validation"},
+        {"min-delta", 0, CLI_DOUBLE, &t->train.min_delta, "D", "least change that is an improvement",
+         .shown_default = "0, for --reduce-lr 1e-4"},
+        {"normalize", 0, CLI_FLAG, &t->train.normalize, "",
+         "begin the model with a Normalization layer: each feature less its mean over the training data, "
+         "over "
+         "its standard deviation"},
         {"history", 0, CLI_TEXT, &t->history_path, "FILE",
          "write the measures of each epoch as CSV, like CSVLogger"},
         {"times", 0, CLI_TEXT, &t->times_path, "FILE",
@@ -133,6 +163,16 @@ static void list_options(cli_training *t, const cli_option *more, const char *co
     t->options[n] = (cli_option){.kind = CLI_END};
 }
 
+/* Returns -1, or the exit code after an error that has been printed. */
+static int check_validation(const cli_command *command, const cli_training *t)
+{
+    if (!t->validation_split_given) return -1;
+    if (t->validation_set)
+        return cli_usage_error(command, "--validation and --validation-split: give one of them");
+    if (t->validation_split > 0 && t->validation_split < 1) return -1;
+    return cli_usage_error(command, "--validation-split: %g is not between 0 and 1", t->validation_split);
+}
+
 /* Rows from a file or made, and the options of either. Returns -1, or the exit code after an error that has
  * been printed. */
 static int check_source(const cli_command *command, cli_training *t, const char *file)
@@ -144,6 +184,9 @@ static int check_source(const cli_command *command, cli_training *t, const char 
         return cli_usage_error(command,
                                "DATA is missing: name an HDF5 file, or make the data with --generate");
     if (!t->is_generated) return -1;
+    if (t->validation_set)
+        return cli_usage_error(command, "--validation names a set of a file: with --generate use "
+                                        "--validation-split");
     if (file) return cli_usage_error(command, "'%s' and --generate: take the rows from one of them", file);
     if (t->x || t->y)
         return cli_usage_error(command, "--%s names an array of a file: it does not go with --generate",
@@ -160,9 +203,10 @@ static int check_files(const cli_command *command, const cli_training *t, const 
                               {"--init", t->init},
                               {"--history", t->history_path},
                               {"--times", t->times_path},
+                              {"--save-best", t->train.save_best},
                               {"--output", t->train.output}};
     enum { N = sizeof files / sizeof files[0], N_INPUTS = 4 };
-    const cli_file written[] = {files[0], files[1], files[2], files[4], files[5], files[6]};
+    const cli_file written[] = {files[0], files[1], files[2], files[4], files[5], files[6], files[7]};
     const int refused = cli_check_files(command, files, N - 1, N_INPUTS);
     return refused >= 0 ? refused : cli_check_files(command, written, N - 1, N_INPUTS - 1);
 }
@@ -192,6 +236,7 @@ int cli_training_parse(const cli_command *command, const cli_option *more, const
     } else if (t->train.resume && !t->train.checkpoint_dir) {
         refused = cli_usage_error(command, "--resume needs --checkpoint-dir, the directory to resume from");
     }
+    if (refused < 0) refused = check_validation(command, t);
     if (refused < 0) refused = check_source(command, t, positionals[0]);
     if (refused < 0)
         refused = cli_optimizer_complete(command, &t->optimizer, t->optimizer_rows, &t->train.optimizer);
@@ -220,6 +265,41 @@ ls_status cli_training_scale(ls_session *session, cli_training *training, int64_
     return LS_OK;
 }
 
+/* Keras' split: int(n * (1 - F)) rows are trained on, those after them are kept for validation. */
+static ls_status split(cli_training *training, ls_dataset **dataset)
+{
+    ls_dataset *whole = training->whole = *dataset;
+    *dataset = NULL;
+    const int64_t n = ls_dataset_n_samples(whole),
+                  n_train = (int64_t)((double)n * (1 - training->validation_split));
+    if (n_train == 0 || n_train == n)
+        return ls_fail(LS_E_USAGE, "%s: --validation-split %g of %lld rows leaves none to %s",
+                       ls_dataset_x_name(whole), training->validation_split, (long long)n,
+                       n_train ? "validate on" : "train on");
+    const ls_status status = ls_dataset_open_part(whole, 0, n_train, dataset);
+    return status == LS_OK ? ls_dataset_open_part(whole, n_train, n - n_train, &training->validation)
+                           : status;
+}
+
+/* Opens what the model is to be measured on after every epoch. */
+static ls_status open_validation(ls_session *session, cli_training *training, const char *data,
+                                 ls_dataset **dataset)
+{
+    const char *set = training->validation_set;
+    ls_status status = LS_OK;
+    bool exists = set && strcmp(set, "none") != 0;
+    if (training->validation_split_given) {
+        status = ls_session_agree(session, split(training, dataset));
+    } else if (!training->is_generated) {
+        const ls_dataset_source source = {.file = data, .set = set ? set : "validation"};
+        /* Arrays that the user names belong to no set. */
+        if (!set && !training->x && !training->y) status = ls_dataset_exists(session, &source, &exists);
+        if (status == LS_OK && exists) status = ls_dataset_open(session, &source, &training->validation);
+    }
+    training->train.validation = training->validation;
+    return status;
+}
+
 ls_status cli_training_open(ls_session *session, cli_training *training, const char *data,
                             ls_dataset **dataset, ls_model **model)
 {
@@ -230,18 +310,21 @@ ls_status cli_training_open(ls_session *session, cli_training *training, const c
                                       .y = y,
                                       .sample_weight = training->network.sample_weight,
                                       .with_weights = true};
-    const ls_status status = training->is_generated
-                                 ? ls_dataset_open_generated(session, &training->made.generate, dataset)
-                                 : ls_dataset_open(session, &source, dataset);
-    if (status != LS_OK) return status;
-    const ls_status made = make_model(session, training, *dataset, model);
-    if (made == LS_OK) cli_optimizer_set_penalties(&training->optimizer, *model);
-    return made == LS_OK ? ls_session_agree(session, cli_network_weigh(&training->network, *model, *dataset))
-                         : made;
+    ls_status status = training->is_generated
+                           ? ls_dataset_open_generated(session, &training->made.generate, dataset)
+                           : ls_dataset_open(session, &source, dataset);
+    if (status == LS_OK) status = open_validation(session, training, data, dataset);
+    if (status == LS_OK) status = make_model(session, training, *dataset, model);
+    if (status == LS_OK) cli_optimizer_set_penalties(&training->optimizer, *model);
+    if (status == LS_OK)
+        status = ls_session_agree(session, cli_network_weigh(&training->network, *model, *dataset));
+    return status;
 }
 
 void cli_training_free(cli_training *training)
 {
+    ls_dataset_close(training->validation);
+    ls_dataset_close(training->whole);
     cli_network_free(&training->network);
     ls_training_config_clear(&training->start);
     cli_data_free(&training->made);

@@ -8,7 +8,7 @@
 #include "options.h"
 #include "progress.h"
 
-enum { CLI_TRAINING_OPTIONS = 96 };
+enum { CLI_TRAINING_OPTIONS = 128 };
 
 /* Not to be copied: the table points into it. */
 typedef struct cli_training {
@@ -24,6 +24,10 @@ typedef struct cli_training {
     int shuffle, engine, reduction;
     const char *x, *y, *history_path, *times_path, *checkpoint_every;
     double stall_timeout;
+    const char *validation_set; /* NULL: the usual one if it is there */
+    double validation_split;
+    bool validation_split_given;
+    ls_dataset *whole, *validation; /* opened: the rows before they were split, and those to validate on */
     cli_progress_options progress;
     cli_optimizer optimizer;
     const cli_option *optimizer_rows; /* of options */
@@ -44,7 +48,8 @@ int cli_training_parse(const cli_command *command, const cli_option *more, const
 ls_status cli_training_scale(ls_session *session, cli_training *training, int64_t n_ranks);
 
 /* Opens the data, or prepares to make them (data is NULL), and builds the model of the options or loads that
- * of --init. Collective. The caller closes and frees both, also after a failure; they must be NULL before. */
+ * of --init; validation data go into training->train. Collective. The caller closes and frees both before it
+ * frees the training, also after a failure; they must be NULL before. */
 ls_status cli_training_open(ls_session *session, cli_training *training, const char *data,
                             ls_dataset **dataset, ls_model **model);
 

@@ -12,6 +12,7 @@
 #include "data/dataset_glance.h"
 #include "data/dataset_sieve.h"
 #include "data/generated_rows.h"
+#include "data/scaling.h"
 #include "data/target_rows.h"
 
 struct ls_dataset {
@@ -28,6 +29,10 @@ struct ls_dataset {
     ls_generated_rows *generated; /* instead of the arrays */
     char *held_x, *held_y;        /* all rows, as values of held_dtype, or NULL */
     ls_dtype held_dtype;
+    /* Or some rows of another set. */
+    ls_dataset *whole;
+    int64_t first_row, n_rows;
+    ls_scaling *scaling; /* or NULL */
 };
 
 static const char generated_name[] = "generated data";
@@ -154,6 +159,35 @@ ls_status ls_dataset_open_generated(ls_session *session, const ls_generate_optio
     return LS_OK;
 }
 
+ls_status ls_dataset_open_part(ls_dataset *whole, int64_t first_row, int64_t n_rows, ls_dataset **result)
+{
+    ls_dataset *part;
+    *result = NULL;
+    if (first_row < 0 || n_rows < 1 || n_rows > ls_dataset_n_samples(whole) - first_row)
+        return ls_fail(LS_E_USAGE, "%s: has %lld rows: %lld from row %lld on are no part of them",
+                       ls_dataset_x_name(whole), (long long)ls_dataset_n_samples(whole), (long long)n_rows,
+                       (long long)first_row);
+    LS_TRY(ls_alloc(&part, 1, sizeof *part, "dataset"));
+    part->whole = whole;
+    part->first_row = first_row;
+    part->n_rows = n_rows;
+    *result = part;
+    return LS_OK;
+}
+
+ls_status ls_dataset_open_scaled(ls_dataset *whole, ls_dtype dtype, const double *mean,
+                                 const double *variance, ls_dataset **result)
+{
+    LS_TRY(ls_dataset_open_part(whole, 0, ls_dataset_n_samples(whole), result));
+    if (!mean) return LS_OK;
+    const ls_status status =
+        ls_scaling_create(dtype, ls_dataset_n_features(whole), mean, variance, &(*result)->scaling);
+    if (status == LS_OK) return LS_OK;
+    ls_dataset_close(*result);
+    *result = NULL;
+    return status;
+}
+
 static void release_held(ls_dataset *dataset)
 {
     ls_free(dataset->held_x);
@@ -165,6 +199,7 @@ void ls_dataset_close(ls_dataset *dataset)
 {
     if (!dataset) return;
     ls_generated_rows_close(dataset->generated);
+    ls_free(dataset->scaling);
     ls_dataset_array_close(&dataset->x);
     ls_dataset_array_close(&dataset->y);
     ls_dataset_array_close(&dataset->weight);
@@ -190,16 +225,21 @@ ls_status ls_dataset_exists(ls_session *session, const ls_dataset_source *source
 
 int64_t ls_dataset_n_samples(const ls_dataset *dataset)
 {
+    if (dataset->whole) return dataset->n_rows;
     return dataset->generated ? ls_generated_rows_n_samples(dataset->generated) : dataset->x.n_rows;
 }
 
 int64_t ls_dataset_n_features(const ls_dataset *dataset)
 {
+    if (dataset->whole) return ls_dataset_n_features(dataset->whole);
     return dataset->generated ? ls_generated_rows_n_features(dataset->generated) : dataset->x.n_columns;
 }
 
 int64_t ls_dataset_stored_bytes(const ls_dataset *dataset)
 {
+    if (dataset->whole)
+        return (int64_t)((__int128)ls_dataset_stored_bytes(dataset->whole) * dataset->n_rows /
+                         ls_dataset_n_samples(dataset->whole));
     if (dataset->generated) return 0;
     return (int64_t)H5Dget_storage_size(dataset->x.dataset) +
            (dataset->has_y ? (int64_t)H5Dget_storage_size(dataset->y.dataset) : 0);
@@ -207,42 +247,53 @@ int64_t ls_dataset_stored_bytes(const ls_dataset *dataset)
 
 bool ls_dataset_has_y(const ls_dataset *dataset)
 {
-    return dataset->has_y;
+    return dataset->whole ? ls_dataset_has_y(dataset->whole) : dataset->has_y;
 }
 
 const char *ls_dataset_x_name(const ls_dataset *dataset)
 {
+    if (dataset->whole) return ls_dataset_x_name(dataset->whole);
     return dataset->generated ? generated_name : dataset->x_place.name;
 }
 
 const char *ls_dataset_y_name(const ls_dataset *dataset)
 {
+    if (dataset->whole) return ls_dataset_y_name(dataset->whole);
     return dataset->generated ? generated_name : dataset->y_place.name;
 }
 
 int64_t ls_dataset_target_columns(const ls_dataset *dataset)
 {
+    if (dataset->whole) return ls_dataset_target_columns(dataset->whole);
     return dataset->generated || !dataset->has_y ? 1 : dataset->y.n_columns;
 }
 
 bool ls_dataset_targets_are_integers(const ls_dataset *dataset)
 {
+    if (dataset->whole) return ls_dataset_targets_are_integers(dataset->whole);
     return dataset->generated || (dataset->y.kind != LS_ARRAY_FLOAT32 && dataset->y.kind != LS_ARRAY_FLOAT64);
 }
 
 int64_t ls_dataset_generated_classes(const ls_dataset *dataset)
 {
+    if (dataset->whole) return ls_dataset_generated_classes(dataset->whole);
     return dataset->generated ? ls_generated_rows_n_classes(dataset->generated) : 0;
 }
 
 ls_status ls_dataset_read_targets(ls_dataset *dataset, int64_t first_row, int64_t n_rows, double *values)
 {
+    if (dataset->whole)
+        return ls_dataset_read_targets(dataset->whole, dataset->first_row + first_row, n_rows, values);
     const ls_segment segment = {first_row, n_rows};
     return ls_dataset_sieve(&dataset->y, LS_FLOAT64, LS_CHECK_FINITE, &segment, 1, values);
 }
 
 ls_status ls_dataset_expect_targets(ls_dataset *dataset, ls_target_kind kind, int64_t n_outputs)
 {
+    if (dataset->whole) {
+        release_held(dataset);
+        return ls_dataset_expect_targets(dataset->whole, kind, n_outputs);
+    }
     const int64_t n = ls_dataset_target_columns(dataset);
     if (dataset->kind != kind || dataset->n_outputs != n_outputs) release_held(dataset);
     dataset->kind = kind;
@@ -262,6 +313,7 @@ ls_status ls_dataset_expect_targets(ls_dataset *dataset, ls_target_kind kind, in
 
 ls_targets ls_dataset_targets(const ls_dataset *dataset)
 {
+    if (dataset->whole) return ls_dataset_targets(dataset->whole);
     return (ls_targets){.n_columns = dataset->generated && dataset->kind == LS_TARGET_NUMBERS
                                          ? dataset->n_outputs
                                          : ls_dataset_target_columns(dataset),
@@ -270,11 +322,16 @@ ls_targets ls_dataset_targets(const ls_dataset *dataset)
 
 bool ls_dataset_has_weights(const ls_dataset *dataset)
 {
+    if (dataset->whole) return ls_dataset_has_weights(dataset->whole);
     return dataset->has_weight || dataset->class_weights;
 }
 
 ls_status ls_dataset_set_class_weights(ls_dataset *dataset, const double *weights, int64_t n_classes)
 {
+    if (dataset->whole) {
+        release_held(dataset);
+        return ls_dataset_set_class_weights(dataset->whole, weights, n_classes);
+    }
     for (int64_t i = 0; i < n_classes; i++)
         if (!(weights[i] >= 0 && isfinite(weights[i])))
             return ls_fail(LS_E_USAGE, "the weight of class %lld is %g: weights are numbers from 0 on",
@@ -296,9 +353,59 @@ static ls_status read_targets(ls_dataset *dataset, ls_dtype dtype, const ls_segm
     return ls_dataset_sieve(&dataset->y, dtype, check, segments, n_segments, y);
 }
 
+/* The same rows as the whole set counts them. */
+static ls_status locate(const ls_dataset *part, const ls_segment *segments, int64_t n_segments,
+                        ls_segment **located)
+{
+    LS_TRY(ls_alloc(located, (size_t)n_segments, sizeof **located, "rows of a part"));
+    for (int64_t i = 0; i < n_segments; i++)
+        (*located)[i] = (ls_segment){segments[i].first_row + part->first_row, segments[i].n_rows};
+    return LS_OK;
+}
+
+static void copy_held(const ls_dataset *dataset, const ls_segment *segments, int64_t n_segments, char *x,
+                      char *y)
+{
+    const ls_targets targets = ls_dataset_targets(dataset);
+    const size_t size = ls_dtype_size(dataset->held_dtype),
+                 row_size = (size_t)ls_dataset_n_features(dataset) * size,
+                 y_size = (size_t)ls_targets_row_values(&targets) * size;
+    for (int64_t i = 0; i < n_segments; i++) {
+        const size_t first = (size_t)segments[i].first_row, n = (size_t)segments[i].n_rows;
+        memcpy(x, dataset->held_x + first * row_size, n * row_size);
+        x += n * row_size;
+        if (!y) continue;
+        memcpy(y, dataset->held_y + first * y_size, n * y_size);
+        y += n * y_size;
+    }
+}
+
+static ls_status read_segments(ls_dataset *dataset, ls_dtype dtype, const ls_segment *segments,
+                               int64_t n_segments, void *x, void *y);
+
+static ls_status read_part(const ls_dataset *part, ls_dtype dtype, const ls_segment *segments,
+                           int64_t n_segments, void *x, void *y)
+{
+    ls_segment *located = NULL;
+    if (part->first_row > 0) LS_TRY(locate(part, segments, n_segments, &located));
+    const ls_status status =
+        read_segments(part->whole, dtype, located ? located : segments, n_segments, x, y);
+    ls_free(located);
+    LS_TRY(status);
+    int64_t n_rows = 0;
+    for (int64_t i = 0; i < n_segments; i++) n_rows += segments[i].n_rows;
+    if (part->scaling) ls_scaling_apply(part->scaling, n_rows, x);
+    return LS_OK;
+}
+
 static ls_status read_segments(ls_dataset *dataset, ls_dtype dtype, const ls_segment *segments,
                                int64_t n_segments, void *x, void *y)
 {
+    if (dataset->held_x && dtype == dataset->held_dtype && (!y || dataset->held_y)) {
+        copy_held(dataset, segments, n_segments, x, y);
+        return LS_OK;
+    }
+    if (dataset->whole) return read_part(dataset, dtype, segments, n_segments, x, y);
     const ls_targets targets = ls_dataset_targets(dataset);
     const bool as_stored = targets.n_columns == ls_dataset_target_columns(dataset) && !targets.weighted;
     void *stored = y, *weights = NULL;
@@ -340,31 +447,16 @@ static ls_status read_segments(ls_dataset *dataset, ls_dtype dtype, const ls_seg
 
 void ls_dataset_expect(const ls_dataset *dataset, const ls_segment *segments, int64_t n_segments)
 {
+    int64_t before = 0;
+    for (; dataset->whole && !dataset->held_x; dataset = dataset->whole) before += dataset->first_row;
     if (dataset->generated || dataset->held_x) return;
     for (int64_t i = 0; i < n_segments; i++) {
+        const int64_t first_row = segments[i].first_row + before;
         /* Advice looks at every page, which costs as much as reading what is in memory anyway. */
-        if (ls_dataset_array_is_there(&dataset->x, segments[i].first_row)) continue;
-        ls_dataset_array_expect(&dataset->x, segments[i].first_row, segments[i].n_rows);
-        if (dataset->has_y) ls_dataset_array_expect(&dataset->y, segments[i].first_row, segments[i].n_rows);
-        if (dataset->has_weight)
-            ls_dataset_array_expect(&dataset->weight, segments[i].first_row, segments[i].n_rows);
-    }
-}
-
-static void copy_held(const ls_dataset *dataset, const ls_segment *segments, int64_t n_segments, char *x,
-                      char *y)
-{
-    const ls_targets targets = ls_dataset_targets(dataset);
-    const size_t size = ls_dtype_size(dataset->held_dtype),
-                 row_size = (size_t)ls_dataset_n_features(dataset) * size,
-                 y_size = (size_t)ls_targets_row_values(&targets) * size;
-    for (int64_t i = 0; i < n_segments; i++) {
-        const size_t first = (size_t)segments[i].first_row, n = (size_t)segments[i].n_rows;
-        memcpy(x, dataset->held_x + first * row_size, n * row_size);
-        x += n * row_size;
-        if (!y) continue;
-        memcpy(y, dataset->held_y + first * y_size, n * y_size);
-        y += n * y_size;
+        if (ls_dataset_array_is_there(&dataset->x, first_row)) continue;
+        ls_dataset_array_expect(&dataset->x, first_row, segments[i].n_rows);
+        if (dataset->has_y) ls_dataset_array_expect(&dataset->y, first_row, segments[i].n_rows);
+        if (dataset->has_weight) ls_dataset_array_expect(&dataset->weight, first_row, segments[i].n_rows);
     }
 }
 
@@ -374,12 +466,7 @@ ls_status ls_dataset_read_segments(ls_dataset *dataset, ls_dtype dtype, const ls
                                    int64_t n_segments, void *x, void *y)
 {
     const double begin = ls_now();
-    ls_status status = LS_OK;
-    if (dataset->held_x && dtype == dataset->held_dtype && (!y || dataset->held_y)) {
-        copy_held(dataset, segments, n_segments, x, y);
-    } else {
-        status = read_segments(dataset, dtype, segments, n_segments, x, y);
-    }
+    const ls_status status = read_segments(dataset, dtype, segments, n_segments, x, y);
     ls_dataset_reading += ls_now() - begin;
     return status;
 }
@@ -401,7 +488,7 @@ ls_status ls_dataset_hold(ls_dataset *dataset, ls_dtype dtype, int64_t memory)
     if (dataset->held_x && dataset->held_dtype == dtype) return LS_OK;
     char *x = NULL, *y = NULL;
     ls_status status = ls_alloc(&x, (size_t)(n * n_features), size, "rows of a set");
-    if (status == LS_OK && dataset->has_y)
+    if (status == LS_OK && ls_dataset_has_y(dataset))
         status = ls_alloc(&y, (size_t)(n * n_values), size, "targets of a set");
     if (status == LS_OK) status = ls_dataset_read_rows(dataset, dtype, 0, n, x, y);
     if (status != LS_OK) {

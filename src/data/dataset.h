@@ -36,6 +36,11 @@ ls_status ls_dataset_read_segments(ls_dataset *dataset, ls_dtype dtype, const ls
  * reading with that dtype copies. Other targets or class weights let go of them. Nothing happens where they
  * would take more than `memory` bytes. LS_E_INPUT, LS_E_MEMORY. Local. */
 ls_status ls_dataset_hold(ls_dataset *dataset, ls_dtype dtype, int64_t memory);
+/* The rows of whole, standardised by mean and variance (see data/scaling.h), or as they are if mean is NULL;
+ * they can be read in dtype only. whole is borrowed until the set is closed. LS_E_MEMORY. Local. The caller
+ * closes *scaled. */
+ls_status ls_dataset_open_scaled(ls_dataset *whole, ls_dtype dtype, const double *mean,
+                                 const double *variance, ls_dataset **scaled);
 
 /* Says that these rows will be read soon, so that they come from the disk while others are in use. Local. */
 void ls_dataset_expect(const ls_dataset *dataset, const ls_segment *segments, int64_t n_segments);

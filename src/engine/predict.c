@@ -6,6 +6,7 @@
 #include "data/row_reader.h"
 #include "engine/engine.h"
 #include "lockstep/evaluate.h"
+#include "model/normalization.h"
 
 enum { PIECE_ROWS = 4096, PATH_SIZE = 1024 };
 
@@ -39,7 +40,9 @@ static ls_status predict_own_rows(ls_session *session, ls_engine *engine, ls_dat
     void *outputs = NULL;
     uint8_t *classes = NULL;
     ls_row_reader *reader = NULL;
-    ls_status status = ls_row_reader_create(dataset, model->dtype, end, PIECE_ROWS, &reader);
+    ls_dataset *inputs = NULL;
+    ls_status status = ls_model_open_inputs(model, dataset, &inputs);
+    if (status == LS_OK) status = ls_row_reader_create(inputs, model->dtype, end, PIECE_ROWS, &reader);
     if (status == LS_OK)
         status = ls_alloc(&outputs, (size_t)(PIECE_ROWS * ls_model_n_outputs(model)),
                           ls_dtype_size(model->dtype), "predictions");
@@ -59,6 +62,7 @@ static ls_status predict_own_rows(ls_session *session, ls_engine *engine, ls_dat
         if (status == LS_OK) ls_progress_report(progress, row + rows - begin, end - begin);
     }
     ls_row_reader_destroy(reader);
+    ls_dataset_close(inputs);
     ls_free(outputs);
     ls_free(classes);
     return status;

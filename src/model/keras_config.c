@@ -228,6 +228,51 @@ static ls_status parse_dropout(const char *file, const char *name, const json_t 
     return LS_OK;
 }
 
+/* A list of n numbers, which Keras may have wrapped in another one. */
+static ls_status parse_numbers(const char *file, const char *layer, const char *key, const json_t *value,
+                               int64_t n, double **numbers)
+{
+    while (json_array_size(value) == 1 && json_is_array(json_array_get(value, 0)))
+        value = json_array_get(value, 0);
+    /* Checked first: a few characters can claim billions of features. */
+    bool fits = json_array_size(value) == (size_t)n;
+    if (fits) LS_TRY(ls_alloc(numbers, (size_t)n, sizeof **numbers, "mean and variance"));
+    for (int64_t i = 0; i < n && fits; i++) {
+        const json_t *number = json_array_get(value, (size_t)i);
+        fits = json_is_number(number);
+        (*numbers)[i] = json_number_value(number);
+    }
+    if (fits) return LS_OK;
+    return ls_fail(LS_E_INPUT, "%s: layer %s: %s is not a list of %" PRId64 " numbers, one for each feature",
+                   file, layer, key, n);
+}
+
+/* Standardisation of each feature by itself. */
+static ls_status parse_normalization(const char *file, const json_t *config, const json_t *build,
+                                     ls_keras_model *keras)
+{
+    const char *name = json_string_value(json_object_get(config, "name"));
+    const json_t *axis = json_object_get(config, "axis");
+    if (!name || has_control(name)) name = "normalization";
+    if (keras->normalizes || keras->n_layers > 0)
+        return ls_fail(LS_E_INPUT, "%s: layer %s: one Normalization layer is supported, as the first layer",
+                       file, name);
+    if (json_array_size(axis) == 1) axis = json_array_get(axis, 0);
+    if (axis && !(json_is_integer(axis) && (json_integer_value(axis) == -1 || json_integer_value(axis) == 1)))
+        return ls_fail(LS_E_INPUT, "%s: layer %s: its axis must be -1, each feature by itself", file, name);
+    if (json_is_true(json_object_get(config, "invert")))
+        return ls_fail(LS_E_INPUT, "%s: layer %s: invert is true: not supported", file, name);
+    keras->normalizes = true;
+    LS_TRY(parse_input_shapes(file, name, config, &keras->n_features));
+    LS_TRY(parse_input_shapes(file, name, build, &keras->n_features));
+    const json_t *mean = json_object_get(config, "mean"), *variance = json_object_get(config, "variance");
+    if (is_null(mean) && is_null(variance)) return LS_OK;
+    if (keras->n_features == 0)
+        return ls_fail(LS_E_INPUT, "%s: layer %s: the model has no input shape", file, name);
+    LS_TRY(parse_numbers(file, name, "mean", mean, keras->n_features, &keras->mean));
+    return parse_numbers(file, name, "variance", variance, keras->n_features, &keras->variance);
+}
+
 static ls_status parse_layer(const char *file, const json_t *layer, bool first, ls_keras_model *keras)
 {
     const char *class_name = json_string_value(json_object_get(layer, "class_name"));
@@ -240,11 +285,15 @@ static ls_status parse_layer(const char *file, const json_t *layer, bool first, 
     if (registered && strncmp(registered, "Custom>", 7) == 0) class_name = registered;
     if (strcmp(class_name, "InputLayer") == 0 && first)
         return parse_input_shapes(file, name, config, &keras->n_features);
+    if (strcmp(class_name, "Normalization") == 0)
+        return parse_normalization(file, config, json_object_get(layer, "build_config"), keras);
     if (strcmp(class_name, "Dropout") == 0) return parse_dropout(file, name, config, keras);
     if (strcmp(class_name, "Dense") != 0)
-        return ls_fail(
-            LS_E_INPUT, "%s: layer %s has the class %s: only Dense and Dropout layers%s are supported", file,
-            name, class_name, strcmp(class_name, "Activation") == 0 ? " (with activation=... inside)" : "");
+        return ls_fail(LS_E_INPUT,
+                       "%s: layer %s has the class %s: only Normalization, Dense and Dropout layers%s are "
+                       "supported",
+                       file, name, class_name,
+                       strcmp(class_name, "Activation") == 0 ? " (with activation=... inside)" : "");
     LS_TRY(parse_dense(file, config, keras));
     /* Keras 3 also notes the shape that the layer was built for. */
     if (keras->n_layers == 1)
@@ -330,6 +379,8 @@ void ls_keras_model_free(ls_keras_model *keras)
     if (!keras) return;
     for (int64_t i = 0; i < keras->n_layers; i++) ls_free((void *)keras->plan[i].name);
     ls_free(keras->plan);
+    ls_free(keras->mean);
+    ls_free(keras->variance);
     ls_free(keras);
 }
 
@@ -485,28 +536,42 @@ static json_t *dropout_json(const ls_model *model, int64_t layer, int64_t number
                      "trainable", 1, "dtype", dtype, "rate", model->layers[layer].dropout);
 }
 
-/* Keras 2 needs a name of the input layer that no other layer has. */
-static void name_input(const ls_model *model, char *name, size_t size)
+/* Keras 2 needs a name of the input layer that no other layer has, groups of the file are named by layers. */
+static void name_layer(const ls_model *model, const char *wanted, char name[LS_KERAS_NAME_SIZE])
 {
-    snprintf(name, size, "input_layer");
+    snprintf(name, LS_KERAS_NAME_SIZE, "%s", wanted);
     for (int64_t number = 1, i = 0; i < model->n_layers; i++) {
         if (strcmp(model->layers[i].name, name) == 0) {
-            snprintf(name, size, "input_layer_%" PRId64, number++);
+            snprintf(name, LS_KERAS_NAME_SIZE, "%s_%" PRId64, wanted, number++);
             i = -1;
         }
     }
 }
 
+void ls_keras_name_normalization(const ls_model *model, char name[LS_KERAS_NAME_SIZE])
+{
+    name_layer(model, "normalization", name);
+}
+
+static json_t *normalization_json(const ls_model *model)
+{
+    char name[LS_KERAS_NAME_SIZE];
+    ls_keras_name_normalization(model, name);
+    return json_pack("{s:s, s:{s:s, s:b, s:s, s:[i]}}", "class_name", "Normalization", "config", "name", name,
+                     "trainable", 1, "dtype", ls_dtype_name(model->dtype), "axis", -1);
+}
+
 ls_status ls_keras_model_format(const ls_model *model, char **text)
 {
     const char *dtype = ls_dtype_name(model->dtype);
-    char input_name[48];
-    name_input(model, input_name, sizeof input_name);
+    char input_name[LS_KERAS_NAME_SIZE];
+    name_layer(model, "input_layer", input_name);
     json_t *layers = json_array();
     bool complete =
         json_array_append_new(layers, json_pack("{s:s, s:{s:[n, I], s:s, s:s}}", "class_name", "InputLayer",
                                                 "config", "batch_input_shape", (json_int_t)model->n_features,
                                                 "dtype", dtype, "name", input_name)) == 0;
+    if (model->mean) complete = json_array_append_new(layers, normalization_json(model)) == 0 && complete;
     for (int64_t i = 0, n_dropouts = 0; i < model->n_layers; i++) {
         complete = json_array_append_new(layers, dense_json(&model->layers[i], dtype)) == 0 && complete;
         if (model->layers[i].dropout > 0)

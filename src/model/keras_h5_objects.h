@@ -13,9 +13,10 @@
 
 enum { LS_H5_IMAGE_STEP = 1 << 16 }; /* bytes by which HDF5's file in memory grows */
 
-/* Where our own text lies; Keras passes over groups that it does not know. */
+/* Where our own text and a training's best weights lie; Keras passes over groups that it does not know. */
 #define LS_H5_OWN_GROUP     "lockstep"
 #define LS_H5_OWN_ATTRIBUTE "training_record"
+#define LS_H5_OWN_BEST      "best_parameters"
 
 typedef struct ls_h5_reader {
     const char *file; /* for messages */

@@ -11,6 +11,7 @@
 #include "model/keras_h5.h"
 #include "model/keras_h5_objects.h"
 #include "model/keras_h5_optimizer.h"
+#include "model/normalization.h"
 
 enum { TEXT_SIZE = 256 };
 
@@ -61,6 +62,43 @@ static ls_status kernel_rows(const ls_h5_reader *in, hid_t group, const ls_h5_st
     return LS_OK;
 }
 
+/* n_features numbers of the file; *n_features is found out if it is 0. */
+static ls_status read_statistic(const ls_h5_reader *in, hid_t group, const char *name, const char *where,
+                                int64_t *n_features, double **values)
+{
+    char place[2 * TEXT_SIZE];
+    hsize_t shape = 0;
+    hid_t dataset;
+    snprintf(place, sizeof place, "%s/%s", where, name);
+    LS_TRY(ls_h5_open_object(in, group, name, where, &dataset));
+    if (*n_features == 0 && H5Iget_type(dataset) == H5I_DATASET) {
+        const hid_t space = H5Dget_space(dataset);
+        if (space >= 0 && H5Sget_simple_extent_ndims(space) == 1)
+            H5Sget_simple_extent_dims(space, &shape, NULL);
+        if (space >= 0) H5Sclose(space);
+        if (shape >= 1 && shape <= (hsize_t)LS_LAYER_MAX_UNITS) *n_features = (int64_t)shape;
+    }
+    shape = (hsize_t)*n_features;
+    ls_status status = ls_h5_check_values(in, place, dataset, 1, &shape);
+    if (status == LS_OK) status = ls_alloc(values, (size_t)*n_features, sizeof **values, "mean and variance");
+    if (status == LS_OK && H5Dread(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, *values) < 0)
+        status = ls_h5_fail(LS_E_INPUT, in->file, place, "the weights cannot be read");
+    H5Oclose(dataset);
+    return status;
+}
+
+/* Mean and variance of a Normalization layer that was adapted; after them Keras lists a count. */
+static ls_status read_normalization(const ls_h5_reader *in, hid_t group, const ls_h5_strings *names,
+                                    const char *place, ls_keras_model *keras)
+{
+    if (names->n != 3)
+        return ls_fail(LS_E_INPUT,
+                       "%s: %s: %" PRId64 " weights instead of mean, variance and count: not supported",
+                       in->file, place, names->n);
+    LS_TRY(read_statistic(in, group, names->items[0], place, &keras->n_features, &keras->mean));
+    return read_statistic(in, group, names->items[1], place, &keras->n_features, &keras->variance);
+}
+
 /* Opens the weights of the listed layers that have any; they must be those of keras, in order. */
 static ls_status open_all_weights(const ls_h5_reader *in, hid_t root, const ls_h5_strings *layers,
                                   ls_keras_model *keras, weights *all)
@@ -74,7 +112,10 @@ static ls_status open_all_weights(const ls_h5_reader *in, hid_t root, const ls_h
         LS_TRY(ls_h5_open_object(in, root, layers->items[i], place, &group));
         ls_h5_strings names = {0};
         status = ls_h5_read_names(in, group, "weight_names", place, &names);
-        if (status == LS_OK && names.n > 0 && n == keras->n_layers) {
+        if (status == LS_OK && names.n > 0 && keras->normalizes && !keras->mean) {
+            status = read_normalization(in, group, &names, place, keras);
+            n_inputs = keras->n_features;
+        } else if (status == LS_OK && names.n > 0 && n == keras->n_layers) {
             status = ls_fail(LS_E_INPUT, "%s: %s: more layers with weights than model_config has", in->file,
                              place);
         } else if (status == LS_OK && names.n > 0) {
@@ -142,6 +183,8 @@ static ls_status read_weights(const ls_h5_reader *in, hid_t root, const ls_h5_st
         status = ls_model_create_layers(keras->dtype, keras->n_features, keras->plan, keras->n_layers, model);
     if (status == LS_OK) {
         status = read_parameters(in, all, *model);
+        if (status == LS_OK && keras->normalizes)
+            status = ls_model_set_normalization(*model, keras->mean, keras->variance, in->file);
         if (status != LS_OK) {
             ls_model_free(*model);
             *model = NULL;
@@ -237,6 +280,33 @@ static ls_status read_record(const ls_h5_reader *in, hid_t root, char **record)
     return status;
 }
 
+/* The weights of the best epoch that go with a record. */
+static ls_status read_best(const ls_h5_reader *in, hid_t root, ls_model *model)
+{
+    static const char place[] = "/" LS_H5_OWN_GROUP "/" LS_H5_OWN_BEST;
+    const hsize_t shape = (hsize_t)model->n_parameters;
+    hid_t group, dataset;
+    bool found;
+    LS_TRY(ls_h5_open_object(in, root, LS_H5_OWN_GROUP, place, &group));
+    ls_status status = ls_h5_has_link(in, group, place, LS_H5_OWN_BEST, &found);
+    if (status == LS_OK && found) {
+        status = ls_h5_open_object(in, group, LS_H5_OWN_BEST, place, &dataset);
+        if (status == LS_OK) {
+            status = ls_h5_check_values(in, place, dataset, 1, &shape);
+            if (status == LS_OK)
+                status = ls_alloc(&model->best_parameters, (size_t)model->n_parameters,
+                                  ls_dtype_size(model->dtype), "weights of the best epoch");
+            if (status == LS_OK &&
+                H5Dread(dataset, model->dtype == LS_FLOAT32 ? H5T_NATIVE_FLOAT : H5T_NATIVE_DOUBLE, H5S_ALL,
+                        H5S_ALL, H5P_DEFAULT, model->best_parameters) < 0)
+                status = ls_h5_fail(LS_E_INPUT, in->file, place, "the weights cannot be read");
+            H5Oclose(dataset);
+        }
+    }
+    H5Oclose(group);
+    return status;
+}
+
 static ls_status read_root(const ls_h5_reader *in, hid_t root, ls_model **model, ls_training_config *config,
                            bool wants_state, char **record)
 {
@@ -255,6 +325,13 @@ static ls_status read_root(const ls_h5_reader *in, hid_t root, ls_model **model,
         }
     }
     ls_keras_model_free(keras);
+    if (status == LS_OK && record && *record) {
+        status = read_best(in, root, *model);
+        if (status != LS_OK) {
+            ls_model_free(*model);
+            *model = NULL;
+        }
+    }
     if (status != LS_OK && record) {
         ls_free(*record);
         *record = NULL;

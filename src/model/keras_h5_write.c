@@ -119,6 +119,45 @@ static ls_status link_weights(hid_t weights_group, hid_t layers_group, int64_t n
     return status;
 }
 
+/* The weights of Keras' Normalization layer: mean, variance and a count that Keras no longer uses. */
+static ls_status put_statistics(const ls_model *model, hid_t group, hid_t vars)
+{
+    static const char *const names[] = {"mean", "variance", "count"};
+    const hsize_t shape = (hsize_t)model->n_features;
+    const hid_t file_type = file_type_of(model->dtype);
+    const int64_t count = 0;
+    LS_TRY(put_values(group, names[0], file_type, H5T_NATIVE_DOUBLE, 1, &shape, model->mean));
+    LS_TRY(put_values(group, names[1], file_type, H5T_NATIVE_DOUBLE, 1, &shape, model->variance));
+    LS_TRY(put_values(group, names[2], H5T_STD_I64LE, H5T_NATIVE_INT64, 0, NULL, &count));
+    for (int i = 0; i < 3; i++) {
+        const char number[2] = {(char)('0' + i)};
+        if (H5Lcreate_hard(group, names[i], vars, number, H5P_DEFAULT, H5P_DEFAULT) < 0)
+            return fail_build("link");
+    }
+    return LS_OK;
+}
+
+static ls_status put_normalization(const ls_model *model, hid_t model_weights, hid_t layers_group)
+{
+    static const char *const names[] = {"mean", "variance", "count"};
+    char name[LS_KERAS_NAME_SIZE];
+    hid_t group, layer, vars;
+    ls_keras_name_normalization(model, name);
+    LS_TRY(make_group(model_weights, name, &group));
+    ls_status status = put_strings(group, "weight_names", names, 3);
+    if (status == LS_OK) status = make_group(layers_group, "normalization", &layer);
+    if (status == LS_OK) {
+        status = make_group(layer, "vars", &vars);
+        if (status == LS_OK) {
+            status = put_statistics(model, group, vars);
+            H5Gclose(vars);
+        }
+        H5Gclose(layer);
+    }
+    H5Gclose(group);
+    return status;
+}
+
 static ls_status put_layer(const ls_model *model, int64_t number, hid_t model_weights, hid_t layers_group)
 {
     const ls_layer *layer = &model->layers[number];
@@ -161,10 +200,12 @@ static ls_status put_split_names(hid_t group, const char *const *names, int64_t 
 static ls_status put_layer_names(hid_t group, const ls_model *model)
 {
     const char **names;
-    char(*dropouts)[LS_KERAS_NAME_SIZE];
+    char(*dropouts)[LS_KERAS_NAME_SIZE], normalization[LS_KERAS_NAME_SIZE];
     int64_t n = 0, n_dropouts = 0;
-    LS_TRY(ls_alloc(&names, 2 * (size_t)model->n_layers, sizeof *names, "names of the layers"));
+    LS_TRY(ls_alloc(&names, 2 * (size_t)model->n_layers + 1, sizeof *names, "names of the layers"));
     ls_status status = ls_alloc(&dropouts, (size_t)model->n_layers, sizeof *dropouts, "names of the layers");
+    ls_keras_name_normalization(model, normalization);
+    if (model->mean) names[n++] = normalization;
     for (int64_t i = 0; i < model->n_layers && status == LS_OK; i++) {
         names[n++] = model->layers[i].name;
         if (model->layers[i].dropout == 0) continue;
@@ -203,6 +244,7 @@ static ls_status put_model(hid_t root, const ls_model *model)
     if (status == LS_OK) status = put_layer_names(model_weights, model);
     if (status == LS_OK) status = make_group(root, "layers", &layers_group);
     if (status == LS_OK) {
+        if (model->mean) status = put_normalization(model, model_weights, layers_group);
         for (int64_t i = 0; i < model->n_layers && status == LS_OK; i++)
             status = put_layer(model, i, model_weights, layers_group);
         H5Gclose(layers_group);
@@ -288,11 +330,15 @@ static hid_t create_in_memory(void)
     return root;
 }
 
-static ls_status put_record(hid_t root, const char *record)
+static ls_status put_record(hid_t root, const ls_model *model, const char *record)
 {
     hid_t group;
+    const hsize_t shape = (hsize_t)model->n_parameters;
     LS_TRY(make_group(root, LS_H5_OWN_GROUP, &group));
-    const ls_status status = put_string(group, LS_H5_OWN_ATTRIBUTE, record);
+    ls_status status = put_string(group, LS_H5_OWN_ATTRIBUTE, record);
+    if (status == LS_OK && model->best_parameters)
+        status = put_values(group, LS_H5_OWN_BEST, file_type_of(model->dtype), memory_type_of(model->dtype),
+                            1, &shape, model->best_parameters);
     H5Gclose(group);
     return status;
 }
@@ -306,7 +352,7 @@ ls_status ls_keras_h5_write(const ls_model *model, const ls_training_config *con
     if (root < 0) return fail_build("file");
     ls_status status = put_model(root, model);
     if (status == LS_OK && config) status = put_training(root, model, config);
-    if (status == LS_OK && record) status = put_record(root, record);
+    if (status == LS_OK && record) status = put_record(root, model, record);
     if (status == LS_OK) status = take_image(root, image, size);
     H5Fclose(root);
     return status;

@@ -1,3 +1,6 @@
+#include <math.h>
+#include <string.h>
+
 #include "lockstep/evaluate.h"
 
 #include <math.h>
@@ -75,14 +78,15 @@ static double squared_error(const ls_metrics *metrics)
 typedef struct measure {
     const char *name;
     double (*value)(const ls_metrics *metrics);
+    bool rises; /* a greater one is better */
 } measure;
 
-static const measure of_two_classes[] = {{"binary_accuracy", ls_metrics_binary_accuracy},
+static const measure of_two_classes[] = {{"binary_accuracy", ls_metrics_binary_accuracy, true},
                                          {"binary_crossentropy", binary_crossentropy},
                                          {"loss", ls_metrics_loss},
-                                         {"precision", ls_metrics_precision},
-                                         {"recall", ls_metrics_recall}};
-static const measure of_classes[] = {{"accuracy", accuracy}, {"loss", ls_metrics_loss}};
+                                         {"precision", ls_metrics_precision, true},
+                                         {"recall", ls_metrics_recall, true}};
+static const measure of_classes[] = {{"accuracy", accuracy, true}, {"loss", ls_metrics_loss}};
 static const measure of_numbers[] = {{"loss", ls_metrics_loss},
                                      {"mean_absolute_error", absolute_error},
                                      {"mean_squared_error", squared_error}};
@@ -107,11 +111,22 @@ int ls_metrics_names(ls_loss loss, const char *names[LS_MAX_MEASURES])
     return own->n;
 }
 
-double ls_metrics_value(const ls_metrics *metrics, const char *name)
+static const measure *find(const char *name)
 {
     for (size_t list = 0; list < sizeof all_measures / sizeof all_measures[0]; list++)
         for (int i = 0; i < all_measures[list].n; i++)
-            if (strcmp(all_measures[list].list[i].name, name) == 0)
-                return all_measures[list].list[i].value(metrics);
-    return NAN;
+            if (strcmp(all_measures[list].list[i].name, name) == 0) return &all_measures[list].list[i];
+    return NULL;
+}
+
+double ls_metrics_value(const ls_metrics *metrics, const char *name)
+{
+    const measure *known = find(name);
+    return known ? known->value(metrics) : NAN;
+}
+
+bool ls_metrics_rises(const char *name)
+{
+    const measure *known = find(name);
+    return known && known->rises;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "model/normalization.h"
 
 enum { DEFAULT_NAME_SIZE = 32 };
 
@@ -248,6 +249,8 @@ void ls_model_free(ls_model *model)
     }
     ls_free(model->layers);
     ls_free(model->parameters);
+    ls_free(model->best_parameters);
+    ls_free(model->mean); /* variance lies behind it */
     ls_free(model);
 }
 
@@ -293,8 +296,20 @@ ls_status ls_model_convert(ls_model *model, ls_dtype dtype)
         double *to = converted;
         for (int64_t i = 0; i < model->n_parameters; i++) to[i] = from[i];
     }
-    ls_free(model->parameters);
-    model->parameters = converted;
+    const ls_dtype before = model->dtype;
     model->dtype = dtype;
+    if (model->mean) {
+        const ls_status status =
+            ls_model_set_normalization(model, model->mean, model->variance, "normalization");
+        if (status != LS_OK) {
+            model->dtype = before;
+            ls_free(converted);
+            return status;
+        }
+    }
+    ls_free(model->parameters);
+    ls_free(model->best_parameters);
+    model->best_parameters = NULL;
+    model->parameters = converted;
     return LS_OK;
 }

@@ -257,6 +257,10 @@ static ls_status read_newest(const char *directory, ls_model *model, ls_optimize
     /* Another optimizer is another setting, which the record tells. */
     if (status == LS_OK && optimizer) ls_optimizer_continue(optimizer, &config);
     ls_training_config_clear(&config);
+    if (status == LS_OK) {
+        model->best_parameters = found->best_parameters;
+        found->best_parameters = NULL;
+    }
     ls_model_free(found);
     return status;
 }
@@ -270,6 +274,20 @@ static ls_status share_optimizer(ls_session *session, ls_optimizer_state *optimi
         LS_TRY(ls_broadcast(session, optimizer->slots, ls_optimizer_slots_size(optimizer)));
     ls_optimizer_restore(optimizer, iterations, optimizer->slots);
     return LS_OK;
+}
+
+/* Gives the weights that rank 0 has read to the others. */
+static ls_status share_weights(ls_session *session, ls_model *model)
+{
+    const size_t size = (size_t)model->n_parameters * ls_dtype_size(model->dtype);
+    bool has_best = model->best_parameters;
+    LS_TRY(ls_broadcast(session, model->parameters, size));
+    LS_TRY(ls_broadcast(session, &has_best, sizeof has_best));
+    if (!has_best) return LS_OK;
+    LS_TRY(ls_session_agree(session, session->rank == 0 ? LS_OK
+                                                        : ls_alloc(&model->best_parameters, 1, size,
+                                                                   "weights of the best epoch")));
+    return ls_broadcast(session, model->best_parameters, size);
 }
 
 ls_status ls_checkpoint_read_newest(ls_session *session, const char *directory, ls_model *model,
@@ -287,9 +305,7 @@ ls_status ls_checkpoint_read_newest(ls_session *session, const char *directory, 
         if (session->rank != 0) status = ls_alloc(text, length, 1, "record of the training");
         status = ls_session_agree(session, status);
         if (status == LS_OK) status = ls_broadcast(session, *text, length);
-        if (status == LS_OK)
-            status = ls_broadcast(session, model->parameters,
-                                  (size_t)model->n_parameters * ls_dtype_size(model->dtype));
+        if (status == LS_OK) status = share_weights(session, model);
         if (status == LS_OK && optimizer) status = share_optimizer(session, optimizer);
         if (status == LS_OK) status = ls_broadcast(session, path, sizeof path);
         snprintf(name, size, "%s", path);

@@ -18,11 +18,11 @@ ls_status ls_checkpoint_write(ls_session *session, const char *directory, int64_
  * agree. LS_E_OUTPUT. */
 ls_status ls_checkpoint_prune(ls_session *session, const char *directory, int64_t keep, int64_t iterations);
 
-/* The newest complete checkpoint of directory: its parameters go into model, whose layers and dtype must be
- * the same, the optimizer's state into optimizer (NULL for none) if it is of the same kind, its record into
- * *text, for the caller to ls_free; name (size bytes) gets its path. *text is NULL if there is none. A
- * damaged file is told to the observer and passed over for the one before it; if none is left undamaged,
- * LS_E_INPUT. Rank 0 reads. Collective; arguments must agree. */
+/* The newest complete checkpoint of directory: its parameters and best_parameters go into model, whose layers
+ * and dtype must be the same, the optimizer's state into optimizer (NULL for none) if it is of the same kind,
+ * its record into *text, for the caller to ls_free; name (size bytes) gets its path. *text is NULL if there
+ * is none. A damaged file is told to the observer and passed over for the one before it; if none is left
+ * undamaged, LS_E_INPUT. Rank 0 reads. Collective; arguments must agree. */
 ls_status ls_checkpoint_read_newest(ls_session *session, const char *directory, ls_model *model,
                                     ls_optimizer_state *optimizer, const ls_train_observer *observer,
                                     char **text, char *name, size_t size);

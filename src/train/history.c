@@ -1,13 +1,17 @@
 #include "train/history.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/output_file.h"
 
-enum { FIRST_CAPACITY = 16 };
+enum { FIRST_CAPACITY = 16, MAX_COLUMNS = 2 * LS_MAX_MEASURES + 1, NAME_SIZE = 64 };
+
+static const char validation_prefix[] = "val_", learning_rate[] = "learning_rate";
 
 void ls_history_clear(ls_history *history)
 {
@@ -42,23 +46,77 @@ ls_status ls_history_append(ls_session *session, ls_history *history, const ls_e
     return LS_OK;
 }
 
-/* Keras' CSVLogger sorts the names of the measures. Numbers have the digits that tell doubles apart. */
+/* A line of the file, as it grows. */
+typedef struct line {
+    char text[2048];
+    size_t length;
+} line;
+
+static void add(line *to, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void add(line *to, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    to->length += (size_t)vsnprintf(to->text + to->length, sizeof to->text - to->length, format, arguments);
+    va_end(arguments);
+}
+
+static bool has_validation(const ls_history *history)
+{
+    return history->n_epochs > 0 && history->epochs[0].validation.n_samples > 0;
+}
+
+static bool has_learning_rate(const ls_history *history)
+{
+    return history->n_epochs > 0 && history->epochs[0].learning_rate > 0;
+}
+
+/* The names of the columns between epoch and seconds, sorted as Keras' CSVLogger does. Returns their number.
+ */
+static int name_columns(const ls_history *history, char names[MAX_COLUMNS][NAME_SIZE])
+{
+    const char *measures[LS_MAX_MEASURES];
+    const int n_measures = ls_metrics_names(history->loss, measures);
+    int n = 0;
+    for (int i = 0; i < n_measures; i++) {
+        snprintf(names[n++], NAME_SIZE, "%s", measures[i]);
+        if (has_validation(history)) snprintf(names[n++], NAME_SIZE, "%s%s", validation_prefix, measures[i]);
+    }
+    if (has_learning_rate(history)) snprintf(names[n++], NAME_SIZE, learning_rate);
+    qsort(names, (size_t)n, NAME_SIZE, (int (*)(const void *, const void *))strcmp);
+    return n;
+}
+
+static double value_of(const ls_epoch_record *record, const char *column)
+{
+    const size_t length = sizeof validation_prefix - 1;
+    if (strcmp(column, learning_rate) == 0) return record->learning_rate;
+    return strncmp(column, validation_prefix, length) == 0
+               ? ls_metrics_value(&record->validation, column + length)
+               : ls_metrics_value(&record->metrics, column);
+}
+
 static ls_status write_lines(ls_output_file *file, const ls_history *history)
 {
-    static const char header[] =
-        "epoch,binary_accuracy,binary_crossentropy,loss,precision,recall,seconds,samples_per_second\n";
-    LS_TRY(ls_output_file_write(file, header, sizeof header - 1));
+    char names[MAX_COLUMNS][NAME_SIZE];
+    const int n = name_columns(history, names);
+    line header = {0};
+    add(&header, "epoch");
+    for (int i = 0; i < n; i++) add(&header, ",%s", names[i]);
+    add(&header, ",seconds,samples_per_second\n");
+    LS_TRY(ls_output_file_write(file, header.text, header.length));
     for (int64_t i = 0; i < history->n_epochs; i++) {
         const ls_epoch_record *record = &history->epochs[i];
-        const double loss = ls_metrics_loss(&record->metrics);
-        char line[256], times[64] = ",";
-        if (!isnan(record->seconds))
-            snprintf(times, sizeof times, "%.6f,%.1f", record->seconds, record->samples_per_second);
-        const int length =
-            snprintf(line, sizeof line, "%lld,%.17g,%.17g,%.17g,%.17g,%.17g,%s\n", (long long)record->epoch,
-                     ls_metrics_binary_accuracy(&record->metrics), loss, loss,
-                     ls_metrics_precision(&record->metrics), ls_metrics_recall(&record->metrics), times);
-        LS_TRY(ls_output_file_write(file, line, (size_t)length));
+        line epoch = {0};
+        add(&epoch, "%lld", (long long)record->epoch);
+        /* The digits that tell doubles apart. */
+        for (int k = 0; k < n; k++) add(&epoch, ",%.17g", value_of(record, names[k]));
+        if (isnan(record->seconds))
+            add(&epoch, ",,\n");
+        else
+            add(&epoch, ",%.6f,%.1f\n", record->seconds, record->samples_per_second);
+        LS_TRY(ls_output_file_write(file, epoch.text, epoch.length));
     }
     return LS_OK;
 }

@@ -4,6 +4,7 @@
 
 #include "base/fail.h"
 #include "engine/engine.h"
+#include "train/monitor.h"
 
 enum {
     MAX_DEFAULT_SHARDS = 64,
@@ -20,6 +21,10 @@ void ls_train_defaults(ls_train_options *options)
                                   .shuffle = true,
                                   .reduction = LS_REDUCTION_TREE,
                                   .memory = LS_TRAIN_MEMORY,
+                                  .monitor = "val_loss",
+                                  .min_delta = NAN,
+                                  .early_stopping = -1,
+                                  .reduce_lr_patience = 10,
                                   .checkpoint_every_epochs = 1,
                                   .checkpoint_keep = 2};
 }
@@ -76,7 +81,9 @@ ls_status ls_train_check_options(const ls_model *model, ls_dataset *dataset, con
             LS_E_USAGE,
             "batch_size is %lld: with the mpi reduction and float32, counts are exact below %d only",
             (long long)options->batch_size, EXACT_FLOAT32);
+    LS_TRY(ls_monitor_check(options, model->loss));
     LS_TRY(ls_engine_check_features(model, dataset));
+    if (options->validation) LS_TRY(ls_engine_check_features(model, options->validation));
     if (n_ranks > n_samples)
         return ls_fail(LS_E_USAGE, "%s: has %lld rows, fewer than the %d ranks: start at most %lld ranks",
                        ls_dataset_x_name(dataset), (long long)n_samples, n_ranks, (long long)n_samples);

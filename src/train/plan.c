@@ -92,11 +92,13 @@ static ls_status file_bytes(const ls_model *model, const ls_order *order, const 
     size_t size = 0;
     ls_optimizer_state *optimizer = NULL;
     ls_status status = ls_alloc(&history.epochs, (size_t)n_epochs, sizeof *history.epochs, "history");
-    for (; status == LS_OK && history.n_epochs < n_epochs; history.n_epochs++)
+    for (; status == LS_OK && history.n_epochs < n_epochs; history.n_epochs++) {
         history.epochs[history.n_epochs].metrics = metrics;
+        if (options->validation) history.epochs[history.n_epochs].validation = metrics;
+    }
     if (status == LS_OK)
-        status = ls_record_settings(order, model, options, data, ls_engine_choose(options->engine, model),
-                                    &settings);
+        status = ls_record_settings(order, model, options, data, options->validation ? data : "none",
+                                    ls_engine_choose(options->engine, model), &settings);
     ls_model borrowed = *model;
     if (status == LS_OK)
         status =

@@ -7,47 +7,91 @@
 
 #include "base/json_text.h"
 #include "base/memory.h"
+#include "model/normalization.h"
 #include "model/optimizer.h"
 #include "model/penalty.h"
 #include "train/history.h"
 
-enum { FORMAT = 1 };
+enum { FORMAT = 2 };
 
-/* [loss_sum, n_samples, tn, fp, fn, tp] */
+/* [loss_sum, n_samples, tn, fp, fn, tp, n_correct, cross_entropy_sum, absolute_error_sum, squared_error_sum]
+ */
 static json_t *metrics_json(const ls_metrics *m)
 {
-    return json_pack("[f, I, I, I, I, I]", m->loss_sum, (json_int_t)m->n_samples, (json_int_t)m->tn,
-                     (json_int_t)m->fp, (json_int_t)m->fn, (json_int_t)m->tp);
+    return json_pack("[f, I, I, I, I, I, I, f, f, f]", m->loss_sum, (json_int_t)m->n_samples,
+                     (json_int_t)m->tn, (json_int_t)m->fp, (json_int_t)m->fn, (json_int_t)m->tp,
+                     (json_int_t)m->n_correct, m->cross_entropy_sum, m->absolute_error_sum,
+                     m->squared_error_sum);
 }
 
 static bool parse_metrics(json_t *json, ls_metrics *m)
 {
-    double loss_sum;
-    json_int_t counts[5];
-    if (json_unpack(json, "[f, I, I, I, I, I!]", &loss_sum, &counts[0], &counts[1], &counts[2], &counts[3],
-                    &counts[4]) != 0)
+    json_int_t counts[6];
+    *m = (ls_metrics){0};
+    if (json_unpack(json, "[F, I, I, I, I, I, I, F, F, F!]", &m->loss_sum, &counts[0], &counts[1], &counts[2],
+                    &counts[3], &counts[4], &counts[5], &m->cross_entropy_sum, &m->absolute_error_sum,
+                    &m->squared_error_sum) != 0)
         return false;
-    *m = (ls_metrics){counts[0], loss_sum, counts[1], counts[2], counts[3], counts[4]};
-    return m->n_samples >= 0 && m->tn >= 0 && m->fp >= 0 && m->fn >= 0 && m->tp >= 0 &&
-           (__int128)m->tn + m->fp + m->fn + m->tp == m->n_samples;
+    m->n_samples = counts[0];
+    m->tn = counts[1];
+    m->fp = counts[2];
+    m->fn = counts[3];
+    m->tp = counts[4];
+    m->n_correct = counts[5];
+    for (int i = 0; i < 6; i++)
+        if (counts[i] < 0 || counts[i] > m->n_samples) return false;
+    /* Only two classes have a confusion matrix. */
+    const __int128 n_counted = (__int128)m->tn + m->fp + m->fn + m->tp;
+    return n_counted == 0 || n_counted == m->n_samples;
 }
 
 ls_status ls_record_settings(const ls_order *order, const ls_model *model, const ls_train_options *options,
-                             const char *data, const ls_engine_kind *engine, json_t **settings)
+                             const char *data, const char *validation, const ls_engine_kind *engine,
+                             json_t **settings)
 {
     char weights[17], arithmetic[64];
-    snprintf(weights, sizeof weights, "%016llx",
-             (unsigned long long)XXH3_64bits(model->parameters,
-                                             (size_t)model->n_parameters * ls_dtype_size(model->dtype)));
+    snprintf(weights, sizeof weights, "%016llx", (unsigned long long)ls_model_weights_digest(model));
     engine->arithmetic(arithmetic, sizeof arithmetic);
-    *settings = json_pack("{s:I, s:I, s:s, s:I, s:f, s:I, s:b, s:I, s:s, s:s, s:s, s:s}", "n_samples",
-                          (json_int_t)order->n_samples, "n_features", (json_int_t)model->n_features,
-                          "training data", data, "batch_size", (json_int_t)order->batch_size, "learning_rate",
-                          ls_train_learning_rate(options), "seed", (json_int_t)options->seed, "shuffle",
-                          (int)options->shuffle, "shards", (json_int_t)order->n_shards, "initial weights",
-                          weights, "engine", engine->name, "reduction",
-                          options->reduction == LS_REDUCTION_TREE ? "tree" : "mpi", "arithmetic", arithmetic);
-    return *settings ? LS_OK : ls_fail(LS_E_MEMORY, "settings of the run: no memory");
+    *settings =
+        json_pack("{s:I, s:I, s:s, s:s, s:I, s:f, s:I, s:b, s:I, s:b, s:s, s:s, s:s, s:s}", "n_samples",
+                  (json_int_t)order->n_samples, "n_features", (json_int_t)model->n_features, "training data",
+                  data, "validation data", validation, "batch_size", (json_int_t)order->batch_size,
+                  "learning_rate", ls_train_learning_rate(options), "seed", (json_int_t)options->seed,
+                  "shuffle", (int)options->shuffle, "shards", (json_int_t)order->n_shards, "normalize",
+                  (int)options->normalize, "initial weights", weights, "engine", engine->name, "reduction",
+                  options->reduction == LS_REDUCTION_TREE ? "tree" : "mpi", "arithmetic", arithmetic);
+    return *settings ? ls_monitor_add_settings(options, *settings)
+                     : ls_fail(LS_E_MEMORY, "settings of the run: no memory");
+}
+
+/* The measures of all epochs, of the training or of the validation data, which there may be none of. NULL
+ * without memory. */
+static json_t *history_json(const ls_history *history, bool validation)
+{
+    json_t *epochs = json_array();
+    bool complete = epochs;
+    for (int64_t i = 0; i < history->n_epochs && complete; i++) {
+        const ls_epoch_record *record = &history->epochs[i];
+        const ls_metrics *metrics = validation ? &record->validation : &record->metrics;
+        if (!validation || metrics->n_samples > 0)
+            complete = json_array_append_new(epochs, metrics_json(metrics)) == 0;
+    }
+    if (complete) return epochs;
+    json_decref(epochs);
+    return NULL;
+}
+
+/* Those of all epochs, [] if the rate never changes. */
+static json_t *learning_rates_json(const ls_history *history)
+{
+    json_t *rates = json_array();
+    bool complete = rates;
+    const int64_t n = history->n_epochs > 0 && history->epochs[0].learning_rate > 0 ? history->n_epochs : 0;
+    for (int64_t i = 0; i < n && complete; i++)
+        complete = json_array_append_new(rates, json_real(history->epochs[i].learning_rate)) == 0;
+    if (complete) return rates;
+    json_decref(rates);
+    return NULL;
 }
 
 /* False without memory. */
@@ -97,15 +141,12 @@ ls_status ls_record_format(json_t *settings, const ls_position *position, const 
                            char **text)
 {
     *text = NULL;
-    json_t *epochs = json_array();
-    for (int64_t i = 0; i < history->n_epochs; i++)
-        if (json_array_append_new(epochs, metrics_json(&history->epochs[i].metrics)) != 0) {
-            json_decref(epochs);
-            return ls_fail(LS_E_MEMORY, "record of the training: no memory");
-        }
-    json_t *root = json_pack("{s:i, s:O, s:I, s:I, s:o, s:o}", "format", FORMAT, "settings", settings,
-                             "epoch", (json_int_t)position->epoch, "step", (json_int_t)position->step,
-                             "metrics", metrics_json(&position->metrics), "history", epochs);
+    json_t *root =
+        json_pack("{s:i, s:O, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "format", FORMAT, "settings", settings,
+                  "epoch", (json_int_t)position->epoch, "step", (json_int_t)position->step, "metrics",
+                  metrics_json(&position->metrics), "history", history_json(history, false), "validation",
+                  history_json(history, true), "learning_rates", learning_rates_json(history), "monitor",
+                  ls_monitor_json(&position->monitor));
     return ls_json_text(root, JSON_COMPACT | JSON_SORT_KEYS, "record of the training", text);
 }
 
@@ -140,15 +181,37 @@ ls_status ls_record_compare(const char *file, json_t *stored, json_t *now)
     return LS_OK;
 }
 
-static ls_status parse_history(json_t *epochs, ls_history *history)
+/* What a record holds of the epochs: arrays of as many as the first, or empty ones. */
+typedef struct epochs {
+    json_t *training, *validation, *learning_rates;
+} epochs;
+
+static bool fits(json_t *array, json_int_t n)
 {
-    const size_t n = json_array_size(epochs);
+    return json_is_array(array) && (json_array_size(array) == 0 || (json_int_t)json_array_size(array) == n);
+}
+
+static bool parse_learning_rate(json_t *json, double *rate)
+{
+    *rate = json_number_value(json);
+    return json_is_real(json) && *rate >= 0;
+}
+
+static ls_status parse_history(const epochs *all, ls_history *history)
+{
+    const size_t n = json_array_size(all->training);
     LS_TRY(ls_alloc(&history->epochs, (size_t)ls_history_capacity((int64_t)n), sizeof *history->epochs,
                     "training history"));
     for (size_t i = 0; i < n; i++) {
         ls_epoch_record *record = &history->epochs[i];
         *record = (ls_epoch_record){.epoch = (int64_t)i, .seconds = NAN, .samples_per_second = NAN};
-        if (!parse_metrics(json_array_get(epochs, i), &record->metrics)) return LS_E_INPUT;
+        if (!parse_metrics(json_array_get(all->training, i), &record->metrics)) return LS_E_INPUT;
+        if (json_array_size(all->validation) > 0 &&
+            !parse_metrics(json_array_get(all->validation, i), &record->validation))
+            return LS_E_INPUT;
+        if (json_array_size(all->learning_rates) > 0 &&
+            !parse_learning_rate(json_array_get(all->learning_rates, i), &record->learning_rate))
+            return LS_E_INPUT;
         history->n_epochs++;
     }
     return LS_OK;
@@ -158,19 +221,24 @@ ls_status ls_record_parse(const char *file, const char *text, json_t *settings, 
                           ls_history *history)
 {
     json_error_t error;
-    json_t *root = json_loads(text, 0, &error), *stored, *metrics, *epochs;
+    json_t *root = json_loads(text, 0, &error), *stored, *metrics, *monitor;
+    epochs all = {0};
     json_int_t format = 0, epoch = -1, step = -1;
     ls_status status = LS_E_INPUT;
     if (root &&
-        json_unpack(root, "{s:I, s:o, s:I, s:I, s:o, s:o}", "format", &format, "settings", &stored, "epoch",
-                    &epoch, "step", &step, "metrics", &metrics, "history", &epochs) == 0 &&
-        format == FORMAT && json_is_object(stored) && json_is_array(epochs) && epoch >= 0 && step >= 0 &&
-        parse_metrics(metrics, &position->metrics) && (json_int_t)json_array_size(epochs) == epoch) {
+        json_unpack(root, "{s:I, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "format", &format, "settings",
+                    &stored, "epoch", &epoch, "step", &step, "metrics", &metrics, "history", &all.training,
+                    "validation", &all.validation, "learning_rates", &all.learning_rates, "monitor",
+                    &monitor) == 0 &&
+        format == FORMAT && json_is_object(stored) && epoch >= 0 && step >= 0 &&
+        parse_metrics(metrics, &position->metrics) && (json_int_t)json_array_size(all.training) == epoch &&
+        fits(all.training, epoch) && fits(all.validation, epoch) && fits(all.learning_rates, epoch) &&
+        ls_monitor_parse(monitor, epoch, &position->monitor)) {
         position->epoch = epoch;
         position->step = step;
         status = ls_record_compare(file, stored, settings);
         if (status == LS_OK) {
-            status = parse_history(epochs, history);
+            status = parse_history(&all, history);
             if (status == LS_E_INPUT)
                 status = ls_fail(LS_E_INPUT, "%s: its record of the training is damaged", file);
         }

@@ -7,6 +7,7 @@
 #include "data/order.h"
 #include "engine/engine.h"
 #include "lockstep/train.h"
+#include "train/monitor.h"
 #include "train/optimizer.h"
 
 /* How far a run is. */
@@ -14,13 +15,16 @@ typedef struct ls_position {
     int64_t epoch;      /* epochs done */
     int64_t step;       /* steps done in the next one */
     ls_metrics metrics; /* of these steps */
+    ls_monitor monitor; /* after the epochs done */
 } ls_position;
 
 /* What must not change when a run goes on, by the names that the user knows; what explains a difference in
- * another one comes before it. data is the fingerprint of the rows. The caller frees *settings with
+ * another one comes before it. data and validation are the fingerprints of the rows, "none" if there are no
+ * validation data. The caller frees *settings with
  * json_decref. LS_E_MEMORY. Local. */
 ls_status ls_record_settings(const ls_order *order, const ls_model *model, const ls_train_options *options,
-                             const char *data, const ls_engine_kind *engine, json_t **settings);
+                             const char *data, const char *validation, const ls_engine_kind *engine,
+                             json_t **settings);
 
 /* Adds those of the optimizer, of the penalties and of a state that has not done a step of the run yet.
  * LS_E_MEMORY. Local. */

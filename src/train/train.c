@@ -11,14 +11,18 @@
 #include "comm/tree.h"
 #include "data/dataset_digest.h"
 #include "engine/engine.h"
+#include "engine/evaluate.h"
 #include "lockstep/interrupt.h"
 #include "model/model_file.h"
+#include "model/normalization.h"
 #include "model/penalty.h"
 #include "train/batches.h"
 #include "train/checkpoint.h"
 #include "train/compare.h"
 #include "train/history.h"
 #include "train/mixing.h"
+#include "train/monitor.h"
+#include "train/normalize.h"
 #include "train/optimizer.h"
 #include "train/options.h"
 #include "train/record.h"
@@ -44,10 +48,12 @@ typedef struct run {
     ls_order order;
     ls_engine *engine;
     ls_tree *tree;
+    ls_dataset *inputs; /* the rows as the first layer takes them */
     ls_batches *batches;
     ls_optimizer_state *optimizer;
     bool has_penalty;
     int64_t initial_iterations; /* of the optimizer, before the run */
+    ls_evaluation *validation;  /* or NULL */
     int lock;                   /* of the checkpoint directory, on rank 0 */
     json_t *settings;           /* what must not change when the run is resumed */
     ls_position position;
@@ -107,10 +113,12 @@ static int64_t iterations(const run *r)
 
 static ls_status make_settings(run *r, ls_dataset *dataset)
 {
-    char data[LS_DATASET_DIGEST_SIZE];
+    char data[LS_DATASET_DIGEST_SIZE], validation[LS_DATASET_DIGEST_SIZE] = "none";
     LS_TRY(ls_dataset_digest(r->session, dataset, r->model->dtype, data));
+    if (r->options->validation)
+        LS_TRY(ls_dataset_digest(r->session, r->options->validation, r->model->dtype, validation));
     ls_status status =
-        ls_record_settings(&r->order, r->model, r->options, data, r->engine->kind, &r->settings);
+        ls_record_settings(&r->order, r->model, r->options, data, validation, r->engine->kind, &r->settings);
     if (status == LS_OK) status = ls_record_add_optimizer(r->optimizer, r->settings);
     return ls_session_agree(r->session, status);
 }
@@ -122,8 +130,12 @@ static bool is_possible(const run *r)
     bool possible = r->position.step < order->n_batches &&
                     r->optimizer->iterations == r->initial_iterations + iterations(r) &&
                     r->position.metrics.n_samples == r->position.step * order->batch_size;
+    const int64_t n_validation = r->options->validation ? ls_dataset_n_samples(r->options->validation) : 0;
     for (int64_t i = 0; i < r->history->n_epochs; i++)
-        possible = possible && r->history->epochs[i].metrics.n_samples == order->n_samples;
+        possible = possible && r->history->epochs[i].metrics.n_samples == order->n_samples &&
+                   r->history->epochs[i].validation.n_samples == n_validation;
+    const bool keeps_best = r->options->restore_best && r->position.monitor.stopping.found;
+    possible = possible && keeps_best == (r->model->best_parameters != NULL);
     return possible;
 }
 
@@ -137,6 +149,14 @@ static void tell_start(const run *r)
         notice(r, "%s goes on with its state after %lld steps", name, (long long)r->initial_iterations);
     else
         notice(r, "%s starts with a fresh state: that of the model is of another optimizer or type", name);
+}
+
+/* Lets the optimizer know how far the learning rate has been reduced. */
+static void set_rate(run *r)
+{
+    if (r->options->reduce_lr > 0)
+        ls_optimizer_set_rate(r->optimizer,
+                              ls_train_learning_rate(r->options) * r->position.monitor.reduction);
 }
 
 /* Brings weights, position and history back from the newest checkpoint, if there is one. */
@@ -166,6 +186,7 @@ static ls_status resume(run *r)
         status = ls_fail(LS_E_USAGE, "%s: is already in epoch %lld, after the %lld epochs asked for", path,
                          (long long)r->position.epoch + 1, (long long)r->options->epochs);
     LS_TRY(ls_session_agree(r->session, status));
+    set_rate(r);
     r->saved_iterations = iterations(r);
     LS_TRY(ls_checkpoint_prune(r->session, r->options->checkpoint_dir, r->options->checkpoint_keep,
                                r->saved_iterations));
@@ -196,9 +217,11 @@ static ls_status prepare(run *r, ls_dataset *dataset)
     r->checkpoint_seconds = ls_now();
     r->clock_stride = 1;
     r->saved_iterations = -1;
+    ls_monitor_init(&r->position.monitor);
     ls_order_init(&r->order, ls_dataset_n_samples(dataset), r->model->n_features, options->batch_size,
                   r->n_shards, options->shuffle, options->seed);
     if (options->output) LS_TRY(ls_session_check_output(r->session, options->output));
+    if (options->save_best) LS_TRY(ls_session_check_output(r->session, options->save_best));
     if (options->checkpoint_dir)
         LS_TRY(ls_checkpoint_prepare(r->session, options->checkpoint_dir, !options->resume, &r->lock));
     const ls_engine_plan plan = {.targets = ls_dataset_targets(dataset),
@@ -213,11 +236,15 @@ static ls_status prepare(run *r, ls_dataset *dataset)
                           &r->tree));
     ls_place_at(LS_AT_READ, -1);
     const double begin = ls_now();
+    if (options->normalize) LS_TRY(ls_normalize(r->session, r->model, dataset));
+    LS_TRY(ls_session_agree(r->session, ls_model_open_inputs(r->model, dataset, &r->inputs)));
     const ls_status read =
-        ls_batches_create(&r->order, dataset, r->engine, r->tree, options->memory, &r->batches);
+        ls_batches_create(&r->order, r->inputs, r->engine, r->tree, options->memory, &r->batches);
     r->times.io += ls_now() - begin;
     LS_TRY(ls_session_agree(r->session, read));
     LS_TRY(make_optimizer(r));
+    if (options->validation)
+        LS_TRY(ls_evaluation_create(r->session, r->model, options->validation, NULL, &r->validation));
     LS_TRY(make_settings(r, dataset));
     if (options->resume) return resume(r);
     tell_start(r);
@@ -257,7 +284,8 @@ static ls_status write_checkpoint(run *r)
     return status;
 }
 
-static ls_status write_output(run *r)
+/* A model file with all that a checkpoint has. */
+static ls_status write_model(run *r, const char *path)
 {
     char *text;
     const double begin = ls_now();
@@ -265,9 +293,8 @@ static ls_status write_output(run *r)
     LS_TRY(verify_before_writing(r));
     LS_TRY(format_record(r, &text));
     ls_place_at(LS_AT_WRITE, -1);
-    const ls_status status = ls_session_rank(r->session) == 0
-                                 ? ls_model_file_write(r->model, &config, text, r->options->output)
-                                 : LS_OK;
+    const ls_status status =
+        ls_session_rank(r->session) == 0 ? ls_model_file_write(r->model, &config, text, path) : LS_OK;
     ls_free(text);
     r->times.io += ls_now() - begin;
     return ls_session_agree(r->session, status);
@@ -355,30 +382,84 @@ static ls_status step(run *r)
     return LS_OK;
 }
 
-static void show(const run *r, double seconds)
+static void show(const run *r, double seconds, const ls_metrics *validation)
 {
     const ls_train_progress progress = {.epoch = r->position.epoch,
                                         .n_epochs = r->options->epochs,
                                         .step = r->position.step,
                                         .n_steps = r->order.n_batches,
                                         .seconds = seconds,
-                                        .metrics = r->position.metrics};
+                                        .metrics = r->position.metrics,
+                                        .validation = *validation};
     r->observer->progress(r->observer->context, &progress);
 }
 
-/* Ends an epoch that began (or was resumed) at time begin. */
-static ls_status end_epoch(run *r, bool whole, double begin)
+/* Ends an epoch whose steps took so long, as far as this run did them. */
+static ls_status end_epoch(run *r, bool whole, double seconds, const ls_metrics *validation)
 {
-    const double seconds = ls_now() - begin;
     r->times.all += seconds;
-    const ls_epoch_record record = {.epoch = r->position.epoch,
-                                    .metrics = r->position.metrics,
-                                    .seconds = whole ? seconds : NAN,
-                                    .samples_per_second =
-                                        whole ? (double)r->position.metrics.n_samples / seconds : NAN};
+    const ls_epoch_record record = {
+        .epoch = r->position.epoch,
+        .metrics = r->position.metrics,
+        .validation = *validation,
+        .learning_rate = r->options->reduce_lr > 0 ? r->optimizer->learning_rate : 0,
+        .seconds = whole ? seconds : NAN,
+        .samples_per_second = whole ? (double)r->position.metrics.n_samples / seconds : NAN};
     LS_TRY(ls_history_append(r->session, r->history, &record));
-    r->position = (ls_position){.epoch = record.epoch + 1};
+    r->position = (ls_position){.epoch = record.epoch + 1, .monitor = r->position.monitor};
     return LS_OK;
+}
+
+/* Puts the present weights aside as the best ones so far. */
+static ls_status keep_best(run *r)
+{
+    ls_model *model = r->model;
+    const size_t size = (size_t)model->n_parameters * ls_dtype_size(model->dtype);
+    if (!model->best_parameters)
+        LS_TRY(ls_session_agree(r->session,
+                                ls_alloc(&model->best_parameters, 1, size, "weights of the best epoch")));
+    memcpy(model->best_parameters, model->parameters, size);
+    return LS_OK;
+}
+
+/* What follows from the measures of the epoch that has just ended, and is the newest of the history. */
+static ls_status decide(run *r)
+{
+    const ls_epoch_record *record = &r->history->epochs[r->history->n_epochs - 1];
+    const ls_train_options *options = r->options;
+    ls_monitor *monitor = &r->position.monitor;
+    const ls_decision decision = ls_monitor_epoch(monitor, options, r->model->dtype, record->epoch,
+                                                  &record->metrics, &record->validation);
+    if (decision.keep) LS_TRY(keep_best(r));
+    if (decision.save) LS_TRY(write_model(r, options->save_best));
+    if (decision.reduced) {
+        set_rate(r);
+        notice(r, "epoch %lld: %s is on a plateau, learning_rate becomes %g", (long long)record->epoch + 1,
+               options->monitor, r->optimizer->learning_rate);
+    }
+    if (decision.stopped)
+        notice(r, "epoch %lld: early stopping, %s was best in epoch %lld", (long long)record->epoch + 1,
+               options->monitor, (long long)monitor->stopping.epoch + 1);
+    return LS_OK;
+}
+
+/* At the end of the training. */
+static void restore_best(run *r)
+{
+    ls_model *model = r->model;
+    if (!model->best_parameters) return;
+    notice(r, "restoring the weights of epoch %lld, the best one",
+           (long long)r->position.monitor.stopping.epoch + 1);
+    memcpy(model->parameters, model->best_parameters,
+           (size_t)model->n_parameters * ls_dtype_size(model->dtype));
+    ls_free(model->best_parameters);
+    model->best_parameters = NULL;
+}
+
+/* Whether all epochs are done, or no more of them are of use. */
+static bool is_done(const run *r)
+{
+    return r->position.monitor.stopped || r->position.epoch >= r->options->epochs;
 }
 
 static ls_status stop_for_signal(run *r)
@@ -406,6 +487,17 @@ static bool is_checkpoint_due(const run *r)
            r->position.epoch % options->checkpoint_every_epochs == 0;
 }
 
+static ls_status validate(run *r, ls_metrics *metrics)
+{
+    LS_TRY(ls_evaluation_run(r->validation, metrics));
+    if (isfinite(metrics->loss_sum)) return LS_OK;
+    return ls_fail(LS_E_DIVERGED,
+                   "the loss of the validation data after epoch %lld is not finite: use a smaller "
+                   "learning_rate (it is %g), or look for outliers in %s",
+                   (long long)r->position.epoch + 1, r->optimizer->learning_rate,
+                   ls_dataset_x_name(r->options->validation));
+}
+
 static ls_status train_epoch(run *r)
 {
     const bool watched = ls_session_rank(r->session) == 0 && r->observer && r->observer->progress;
@@ -416,14 +508,19 @@ static ls_status train_epoch(run *r)
     while (r->position.epoch == epoch) {
         LS_TRY(step(r));
         const bool last = r->position.step == r->order.n_batches;
+        ls_metrics validation = {0};
+        if (last) {
+            r->clock = ls_now();
+            if (r->validation) LS_TRY(validate(r, &validation));
+        }
         if (watched && (last || r->clock - shown >= PROGRESS_SECONDS)) {
-            if (last) r->clock = ls_now();
-            show(r, r->clock - begin);
+            show(r, r->clock - begin, &validation);
             shown = r->clock;
         }
-        if (last) LS_TRY(end_epoch(r, whole, begin));
+        if (last) LS_TRY(end_epoch(r, whole, r->clock - begin, &validation));
+        if (last) LS_TRY(decide(r));
         if (is_checkpoint_due(r)) LS_TRY(write_checkpoint(r));
-        if (r->stop && r->position.epoch < r->options->epochs) return stop_for_signal(r);
+        if (r->stop && !is_done(r)) return stop_for_signal(r);
     }
     return LS_OK;
 }
@@ -471,9 +568,10 @@ static ls_status train(run *r, ls_dataset *dataset)
     r->first_iterations = iterations(r);
     tell_setup(r);
     ls_times_begin(&r->times);
-    while (r->position.epoch < r->options->epochs) LS_TRY(train_epoch(r));
+    while (!is_done(r)) LS_TRY(train_epoch(r));
     if (r->options->checkpoint_dir && r->saved_iterations != iterations(r)) LS_TRY(write_checkpoint(r));
-    if (r->options->output) LS_TRY(write_output(r));
+    restore_best(r);
+    if (r->options->output) LS_TRY(write_model(r, r->options->output));
     return tell_times(r);
 }
 
@@ -489,13 +587,18 @@ ls_status ls_train(ls_session *session, ls_model *model, ls_dataset *dataset, co
              .begin = ls_now(),
              .n_shards = ls_train_shards(options)};
     ls_history_clear(history);
+    history->loss = model->loss;
     LS_TRY(ls_train_compare(session, model, options, ls_engine_choose(options->engine, model), observer));
     LS_TRY(ls_train_check_options(model, dataset, options, ls_session_size(session)));
     const ls_status status = train(&r, dataset);
+    ls_free(model->best_parameters);
+    model->best_parameters = NULL;
     ls_checkpoint_release(r.lock);
     json_decref(r.settings);
     ls_optimizer_destroy(r.optimizer);
+    ls_evaluation_destroy(r.validation);
     ls_batches_destroy(r.batches);
+    ls_dataset_close(r.inputs);
     ls_tree_destroy(r.tree);
     ls_engine_destroy(r.engine);
     return status;

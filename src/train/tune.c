@@ -100,15 +100,14 @@ static ls_status record_settings(const ls_handout *t, ls_model *model, const ls_
     ls_optimizer_state *state = NULL;
     ls_order_init(&order, ls_dataset_n_samples(t->worker.train), model->n_features, train->batch_size,
                   ls_train_shards(train), train->shuffle, train->seed);
-    LS_TRY(
-        ls_record_settings(&order, model, train, data[0], ls_engine_choose(train->engine, model), settings));
+    LS_TRY(ls_record_settings(&order, model, train, data[0], data[1], ls_engine_choose(train->engine, model),
+                              settings));
     ls_status status = ls_optimizer_create(model, &train->optimizer, ls_train_learning_rate(train), &state);
     if (status == LS_OK) status = ls_record_add_optimizer(state, *settings);
     ls_optimizer_destroy(state);
     LS_TRY(status);
     json_t *more = ls_trials_settings_json(&t->trials);
-    if (!more || json_object_update(*settings, more) != 0 ||
-        json_object_set_new(*settings, "validation data", json_string(data[1])) != 0)
+    if (!more || json_object_update(*settings, more) != 0)
         status = ls_fail(LS_E_MEMORY, "settings of the search: no memory");
     json_decref(more);
     if (train->allow_other_cpu) json_object_del(*settings, "arithmetic");

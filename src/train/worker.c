@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "comm/comm.h"
+#include "train/monitor.h"
 
 enum { PATH_SIZE = 4096 };
 
@@ -66,6 +67,7 @@ static ls_status prepare(const ls_worker *worker, const ls_unit *unit, worker_pa
     train->checkpoint_every_seconds = 0;
     train->checkpoint_keep = 1;
     train->resume = false;
+    if (ls_monitor_exists(train)) train->validation = worker->validation;
     LS_TRY(ls_worker_model(settings, ls_dataset_n_features(worker->train), train->seed, model));
     if (!is_halved(trials)) return LS_OK;
     const double samples = (double)ls_dataset_n_samples(worker->train) * (double)unit->epochs;

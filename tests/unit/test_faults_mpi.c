@@ -158,6 +158,10 @@ static ls_status train_and_keep(int64_t keep, bool resume)
     options.checkpoint_every_steps = 5;
     options.checkpoint_keep = keep;
     options.resume = resume;
+    options.validation = test_set;
+    options.restore_best = true;
+    options.reduce_lr = 0.5;
+    options.save_best = path_of("work/best.h5");
     return train_with(&options);
 }
 

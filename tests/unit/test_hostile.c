@@ -112,6 +112,18 @@ static void arrays_cannot_claim_more_than_any_filter_could_hold(void **state)
     }
 }
 
+/* A record after one epoch, but for the parts that are given. */
+#define RECORD(epoch, metrics, history, validation, rates, monitor)                                          \
+    "{\"format\":2,\"settings\":{},\"epoch\":" epoch ",\"step\":0,\"metrics\":" metrics                      \
+    ",\"history\":" history ",\"validation\":" validation ",\"learning_rates\":" rates                       \
+    ",\"monitor\":" monitor "}"
+#define NOTHING "[0.0,0,0,0,0,0,0,0.0,0.0,0.0]"
+#define EPOCH   "[1.5,4,1,1,1,1,0,1.5,0.0,0.0]"
+#define MONITOR(stopping, cooldown, reduction)                                                               \
+    "{\"stopping\":" stopping ",\"plateau\":[],\"saved\":[],\"stopped\":false,\"cooldown\":" cooldown        \
+    ",\"reduction\":" reduction "}"
+#define FRESH MONITOR("[]", "0", "1.0")
+
 static void records_must_add_up(void **state)
 {
     (void)state;
@@ -119,18 +131,25 @@ static void records_must_add_up(void **state)
         const char *text;
         ls_status status;
     } cases[] = {
-        {"{\"format\":1,\"settings\":{},\"epoch\":1,\"step\":0,\"metrics\":[0.0,0,0,0,0,0],"
-         "\"history\":[[1.5,4,1,1,1,1]]}",
+        {RECORD("1", NOTHING, "[" EPOCH "]", "[]", "[]", FRESH), LS_OK},
+        {RECORD("1", NOTHING, "[" EPOCH "]", "[" EPOCH "]", "[0.5]", MONITOR("[0.5,0,0]", "3", "0.5")),
          LS_OK},
-        {"{\"format\":1,\"settings\":{},\"epoch\":1,\"step\":0,\"metrics\":[0.0,0,0,0,0,0],"
-         "\"history\":[[1.5,5,1,1,1,1]]}",
+        {RECORD("1", NOTHING, "[[1.5,5,1,1,1,1,0,1.5,0.0,0.0]]", "[]", "[]", FRESH), LS_E_INPUT},
+        {RECORD("0", "[0.0,9223372036854775807,9223372036854775807,9223372036854775807,1,1,0,0.0,0.0,0.0]",
+                "[]", "[]", "[]", FRESH),
          LS_E_INPUT},
-        {"{\"format\":1,\"settings\":{},\"epoch\":0,\"step\":0,\"metrics\":[0.0,9223372036854775807,"
-         "9223372036854775807,9223372036854775807,1,1],\"history\":[]}",
-         LS_E_INPUT},
-        {"{\"format\":1,\"settings\":{},\"epoch\":2,\"step\":0,\"metrics\":[0.0,0,0,0,0,0],"
-         "\"history\":[[1.5,4,1,1,1,1]]}",
-         LS_E_INPUT},
+        {RECORD("1", NOTHING, "[[1.5,4,0,0,0,0,5,1.5,0.0,0.0]]", "[]", "[]", FRESH), LS_E_INPUT},
+        {RECORD("2", NOTHING, "[" EPOCH "]", "[]", "[]", FRESH), LS_E_INPUT},
+        {RECORD("1", NOTHING, "[" EPOCH "]", "[" EPOCH "," EPOCH "]", "[]", FRESH), LS_E_INPUT},
+        {RECORD("1", NOTHING, "[" EPOCH "]", "[[1.5,5,1,1,1,1,0,1.5,0.0,0.0]]", "[]", FRESH), LS_E_INPUT},
+        {RECORD("1", NOTHING, "[" EPOCH "]", "{}", "[]", FRESH), LS_E_INPUT},
+        {RECORD("1", NOTHING, "[" EPOCH "]", "[]", "[0.5,0.5]", FRESH), LS_E_INPUT},
+        {RECORD("1", NOTHING, "[" EPOCH "]", "[]", "[\"fast\"]", FRESH), LS_E_INPUT},
+        {RECORD("1", NOTHING, "[" EPOCH "]", "[]", "[]", "{}"), LS_E_INPUT},
+        {RECORD("1", NOTHING, "[" EPOCH "]", "[]", "[]", MONITOR("[0.5,1,0]", "0", "1.0")), LS_E_INPUT},
+        {RECORD("1", NOTHING, "[" EPOCH "]", "[]", "[]", MONITOR("[0.5,0,-1]", "0", "1.0")), LS_E_INPUT},
+        {RECORD("1", NOTHING, "[" EPOCH "]", "[]", "[]", MONITOR("[]", "-1", "1.0")), LS_E_INPUT},
+        {RECORD("1", NOTHING, "[" EPOCH "]", "[]", "[]", MONITOR("[]", "0", "1.5")), LS_E_INPUT},
     };
     json_t *settings = json_object();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -51,6 +51,33 @@ bool ls_metrics_rises(const char *name);
 ls_status ls_evaluate(ls_session *session, const ls_model *model, ls_dataset *dataset,
                       const ls_progress *progress, ls_metrics *metrics);
 
+/* What is told of a finished model. */
+enum { LS_TOP_K = 5 };
+typedef struct ls_scores {
+    ls_metrics metrics;
+    int64_t n_classes;     /* 0 for regression, and for more than 512 classes */
+    int64_t *confusion;    /* n_classes x n_classes: samples by real and by predicted class */
+    double top_k_accuracy; /* share of samples whose class is among the LS_TOP_K most probable; NaN for fewer classes */
+    double roc_auc;        /* of two classes, if it was asked for; otherwise, or where one class is missing, NaN */
+    double r2;             /* of regression, the mean over outputs; otherwise NaN */
+} ls_scores;
+
+/* As ls_evaluate, and the other scores; the area under the ROC curve if it is asked for: it takes 16 bytes for each
+ * sample and sorts them. Collective; roc_auc must agree, too. LS_E_MEMORY. The caller clears *scores, also after a
+ * failure. */
+ls_status ls_evaluate_scores(ls_session *session, const ls_model *model, ls_dataset *dataset, bool roc_auc,
+                             const ls_progress *progress, ls_scores *scores);
+
+/* Frees what was filled in. Local. */
+void ls_scores_clear(ls_scores *scores);
+
+/* Of one class against all others, from the confusion matrix; a zero denominator gives 0. Local. */
+typedef struct ls_class_scores {
+    int64_t n_samples; /* of the class */
+    double precision, recall, f1;
+} ls_class_scores;
+ls_class_scores ls_scores_of_class(const ls_scores *scores, int64_t class);
+
 /* Writes /NAME/y_pred (n_samples x n_outputs probabilities, or the numbers of a regression, in the model's
  * dtype) and, unless it is a regression, /NAME/class (n_samples of uint8: p >= 0.5, or the most probable of
  * several) for each of the n_sets sets into a new HDF5 file; an empty NAME writes to the root. progress: or

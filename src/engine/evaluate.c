@@ -1,9 +1,12 @@
 #include "engine/evaluate.h"
 
+#include <string.h>
+
 #include "base/memory.h"
 #include "comm/progress.h"
 #include "data/row_reader.h"
 #include "engine/engine.h"
+#include "engine/scores.h"
 #include "model/normalization.h"
 #include "model/penalty.h"
 
@@ -19,6 +22,14 @@ int64_t ls_evaluation_leaves(int64_t n_samples)
     return n_leaves;
 }
 
+enum { WANTS_SCORES = 1, WANTS_KEYS = 2 };
+
+/* Sums over some rows. */
+typedef struct tally {
+    ls_metrics metrics;
+    ls_score_sums scores;
+} tally;
+
 struct ls_evaluation {
     ls_session *session;
     ls_progress_part progress;
@@ -29,43 +40,109 @@ struct ls_evaluation {
     int64_t begin, end;          /* this rank's rows */
     ls_dataset *inputs;
     ls_row_reader *reader; /* NULL where there are none */
+    int wants;             /* bits */
+    /* For scores alone: */
+    int64_t n_doubles, n_ints; /* of the sums, which follow the measures in a message */
+    void *outputs;             /* of a piece */
+    tally *levels;             /* sums that wait for their neighbour */
+    uint64_t *keys;            /* of this rank's predictions, or NULL */
+    int64_t n_keys;
 };
 
-/* The measures of rows [row, end), added in the order of the rows. */
-static ls_status measure_leaf(const ls_evaluation *e, int64_t row, int64_t end, ls_metrics *metrics)
+static void clear(const ls_evaluation *e, tally *sums)
+{
+    sums->metrics = (ls_metrics){0};
+    for (int64_t i = 0; i < e->n_doubles; i++) sums->scores.doubles[i] = 0;
+    for (int64_t i = 0; i < e->n_ints; i++) sums->scores.ints[i] = 0;
+}
+
+static void add(const ls_evaluation *e, tally *left, const tally *right)
+{
+    ls_metrics_add(&left->metrics, &right->metrics);
+    for (int64_t i = 0; i < e->n_doubles; i++) left->scores.doubles[i] += right->scores.doubles[i];
+    for (int64_t i = 0; i < e->n_ints; i++) left->scores.ints[i] += right->scores.ints[i];
+}
+
+static void keep_keys(ls_evaluation *e, const void *y, int64_t n_rows)
+{
+    const ls_dtype dtype = e->engine->model->dtype;
+    const int64_t y_values = ls_targets_row_values(&e->engine->targets);
+    for (int64_t i = 0; i < n_rows; i++) {
+        const bool single = dtype == LS_FLOAT32;
+        e->keys[e->n_keys++] =
+            ls_ranking_key(single ? (double)((const float *)e->outputs)[i] : ((const double *)e->outputs)[i],
+                           single ? ((const float *)y)[i * y_values] != 0 : ((const double *)y)[i * y_values] != 0);
+    }
+}
+
+/* The sums over rows [row, end), added in the order of the rows. */
+static ls_status measure_leaf(ls_evaluation *e, int64_t row, int64_t end, tally *sums)
 {
     for (int64_t rows; row < end; row += rows) {
         const void *x, *y;
         rows = end - row < PIECE_ROWS ? end - row : PIECE_ROWS;
         LS_TRY(ls_row_reader_get(e->reader, row, rows, &x, &y));
         ls_place_at(LS_AT_COMPUTE, -1);
-        e->engine->kind->measure(e->engine, x, y, rows, metrics, NULL);
+        e->engine->kind->measure(e->engine, x, y, rows, &sums->metrics, e->outputs);
+        if (e->n_doubles + e->n_ints > 0)
+            ls_score_add(e->engine->model, &e->engine->targets, y, e->outputs, rows, sums->scores);
+        if (e->keys) keep_keys(e, y, rows);
         ls_progress_report(&e->progress, row + rows - e->begin, e->end - e->begin);
     }
     return LS_OK;
 }
 
-/* The sum over a subtree is that of its left half plus that of its right half. */
-static ls_status measure_subtree(const ls_evaluation *e, ls_subtree at, ls_metrics *metrics)
+/* The sum over a subtree is that of its left half plus that of its right half, which waits at `level`. */
+static ls_status measure_subtree(ls_evaluation *e, ls_subtree at, int level, tally *sums)
 {
     if (at.count == 1)
         return measure_leaf(e, ls_split(e->n_samples, e->n_leaves, at.first),
-                            ls_split(e->n_samples, e->n_leaves, at.first + 1), metrics);
-    ls_metrics right = {0};
-    LS_TRY(measure_subtree(e, (ls_subtree){at.first, at.count / 2}, metrics));
-    LS_TRY(measure_subtree(e, (ls_subtree){at.first + at.count / 2, at.count / 2}, &right));
-    ls_metrics_add(metrics, &right);
+                            ls_split(e->n_samples, e->n_leaves, at.first + 1), sums);
+    tally *right = &e->levels[level];
+    LS_TRY(measure_subtree(e, (ls_subtree){at.first, at.count / 2}, level + 1, sums));
+    clear(e, right);
+    LS_TRY(measure_subtree(e, (ls_subtree){at.first + at.count / 2, at.count / 2}, level + 1, right));
+    add(e, sums, right);
     return LS_OK;
 }
 
 static ls_status measure_own_rows(ls_evaluation *e)
 {
+    const size_t doubles = (size_t)e->n_doubles * sizeof(double), ints = (size_t)e->n_ints * sizeof(int64_t);
+    tally *sums = &e->levels[0];
+    e->n_keys = 0;
     for (int i = 0; i < ls_tree_n_subtrees(e->tree); i++) {
-        ls_metrics metrics = {0};
-        LS_TRY(measure_subtree(e, ls_tree_subtree(e->tree, i), &metrics));
-        ls_step_put_metrics(e->engine, &e->layout, ls_tree_message(e->tree, i), &metrics);
+        void *message = ls_tree_message(e->tree, i);
+        clear(e, sums);
+        LS_TRY(measure_subtree(e, ls_tree_subtree(e->tree, i), 1, sums));
+        ls_step_put_metrics(e->engine, &e->layout, message, &sums->metrics);
+        memcpy(ls_message_doubles(&e->layout, message) + e->layout.n_doubles - e->n_doubles, sums->scores.doubles,
+               doubles);
+        memcpy(ls_message_ints(&e->layout, message) + e->layout.n_ints - e->n_ints, sums->scores.ints, ints);
     }
     return LS_OK;
+}
+
+/* Room for sums of all levels of the tree, and one more. */
+static ls_status make_levels(ls_evaluation *e)
+{
+    const int n_levels = ls_tree_levels(e->n_leaves) + 1;
+    LS_TRY(ls_alloc(&e->levels, (size_t)n_levels, sizeof *e->levels, "sums of an evaluation"));
+    for (int i = 0; i < n_levels; i++) {
+        ls_score_sums *sums = &e->levels[i].scores;
+        LS_TRY(ls_alloc(&sums->doubles, (size_t)e->n_doubles, sizeof *sums->doubles, "sums of an evaluation"));
+        LS_TRY(ls_alloc(&sums->ints, (size_t)e->n_ints, sizeof *sums->ints, "sums of an evaluation"));
+    }
+    return LS_OK;
+}
+
+static void free_levels(ls_evaluation *e)
+{
+    for (int i = 0; e->levels && i <= ls_tree_levels(e->n_leaves); i++) {
+        ls_free(e->levels[i].scores.doubles);
+        ls_free(e->levels[i].scores.ints);
+    }
+    ls_free(e->levels);
 }
 
 static ls_status open_own_rows(ls_evaluation *e, ls_dataset *dataset)
@@ -75,7 +152,13 @@ static ls_status open_own_rows(ls_evaluation *e, ls_dataset *dataset)
     const ls_subtree first = ls_tree_subtree(e->tree, 0), last = ls_tree_subtree(e->tree, n_subtrees - 1);
     e->begin = ls_split(e->n_samples, e->n_leaves, first.first);
     e->end = ls_split(e->n_samples, e->n_leaves, last.first + last.count);
-    LS_TRY(ls_model_open_inputs(e->engine->model, dataset, &e->inputs));
+    const ls_model *model = e->engine->model;
+    if (e->wants & WANTS_SCORES)
+        LS_TRY(ls_alloc(&e->outputs, (size_t)(PIECE_ROWS * ls_model_n_outputs(model)), ls_dtype_size(model->dtype),
+                        "outputs"));
+    if (e->wants & WANTS_KEYS)
+        LS_TRY(ls_alloc(&e->keys, (size_t)(e->end - e->begin), sizeof *e->keys, "predictions to be ranked"));
+    LS_TRY(ls_model_open_inputs(model, dataset, &e->inputs));
     return ls_row_reader_create(e->inputs, e->engine->model->dtype, e->end, PIECE_ROWS, &e->reader);
 }
 
@@ -85,13 +168,17 @@ static ls_status prepare(ls_evaluation *e, const ls_model *model, ls_dataset *da
         .targets = ls_dataset_targets(dataset), .batch_size = LS_MEASURED_BATCH, .n_shards = 1};
     LS_TRY(ls_session_agree(
         e->session, ls_engine_create(ls_engine_choose(LS_ENGINE_AUTO, model), model, &plan, &e->engine)));
+    if (e->wants & WANTS_SCORES) ls_score_sizes(model, &e->n_doubles, &e->n_ints);
     ls_step_layout(model, &plan.targets, 0, 0, &e->layout);
+    ls_message_layout_init(&e->layout, model->dtype, 0, e->layout.n_doubles + e->n_doubles,
+                           e->layout.n_ints + e->n_ints);
+    LS_TRY(ls_session_agree(e->session, make_levels(e)));
     LS_TRY(ls_tree_create(e->session, &e->layout, e->n_leaves, false, &e->tree));
     return ls_session_agree(e->session, open_own_rows(e, dataset));
 }
 
-ls_status ls_evaluation_create(ls_session *session, const ls_model *model, ls_dataset *dataset,
-                               const ls_progress *progress, ls_evaluation **result)
+static ls_status create(ls_session *session, const ls_model *model, ls_dataset *dataset, int wants,
+                        const ls_progress *progress, ls_evaluation **result)
 {
     const int64_t n_samples = ls_dataset_n_samples(dataset);
     ls_evaluation *e;
@@ -103,6 +190,7 @@ ls_status ls_evaluation_create(ls_session *session, const ls_model *model, ls_da
     if (status == LS_OK) {
         e->session = session;
         e->progress = (ls_progress_part){session, progress, 0, n_samples, n_samples};
+        e->wants = wants;
         e->n_samples = n_samples;
         e->n_leaves = ls_evaluation_leaves(n_samples);
         status = prepare(e, model, dataset);
@@ -115,9 +203,18 @@ ls_status ls_evaluation_create(ls_session *session, const ls_model *model, ls_da
     return LS_OK;
 }
 
+ls_status ls_evaluation_create(ls_session *session, const ls_model *model, ls_dataset *dataset,
+                               const ls_progress *progress, ls_evaluation **evaluation)
+{
+    return create(session, model, dataset, 0, progress, evaluation);
+}
+
 void ls_evaluation_destroy(ls_evaluation *e)
 {
     if (!e) return;
+    free_levels(e);
+    ls_free(e->outputs);
+    ls_free(e->keys);
     ls_row_reader_destroy(e->reader);
     ls_dataset_close(e->inputs);
     ls_tree_destroy(e->tree);
@@ -125,7 +222,7 @@ void ls_evaluation_destroy(ls_evaluation *e)
     ls_free(e);
 }
 
-ls_status ls_evaluation_run(ls_evaluation *e, ls_metrics *metrics)
+static ls_status run(ls_evaluation *e, ls_metrics *metrics, ls_score_sums *scores)
 {
     void *sum;
     *metrics = (ls_metrics){0};
@@ -135,8 +232,33 @@ ls_status ls_evaluation_run(ls_evaluation *e, ls_metrics *metrics)
     /* Keras' loss of a model has its penalties. */
     const ls_model *model = e->engine->model;
     if (ls_penalty_exists(model)) metrics->loss_sum += ls_penalty_value(model) * (double)e->n_samples;
+    scores->doubles = ls_message_doubles(&e->layout, sum) + e->layout.n_doubles - e->n_doubles;
+    scores->ints = ls_message_ints(&e->layout, sum) + e->layout.n_ints - e->n_ints;
     ls_progress_end(&e->progress);
     return LS_OK;
+}
+
+ls_status ls_evaluation_run(ls_evaluation *e, ls_metrics *metrics)
+{
+    ls_score_sums scores;
+    return run(e, metrics, &scores);
+}
+
+ls_status ls_evaluate_scores(ls_session *session, const ls_model *model, ls_dataset *dataset, bool roc_auc,
+                             const ls_progress *progress, ls_scores *scores)
+{
+    ls_evaluation *e;
+    ls_score_sums sums;
+    *scores = (ls_scores){0};
+    if (roc_auc && model->loss != LS_BINARY_CROSSENTROPY)
+        return ls_fail(LS_E_USAGE, "the area under the ROC curve is of two classes: the model's loss is %s",
+                       ls_loss_name(model->loss));
+    LS_TRY(create(session, model, dataset, WANTS_SCORES | (roc_auc ? WANTS_KEYS : 0), progress, &e));
+    ls_status status = run(e, &scores->metrics, &sums);
+    if (status == LS_OK) status = ls_session_agree(session, ls_score_finish(model, sums, scores));
+    if (status == LS_OK && roc_auc) status = ls_ranking_auc(session, e->keys, e->n_keys, &scores->roc_auc);
+    ls_evaluation_destroy(e);
+    return status;
 }
 
 ls_status ls_evaluate(ls_session *session, const ls_model *model, ls_dataset *dataset,

@@ -145,6 +145,7 @@ static ls_status train_from_stream(void)
     ls_train_defaults(&options);
     options.memory = 0;
     options.shuffle = false;
+    options.normalize = true;
     return train_with(&options);
 }
 
@@ -161,7 +162,6 @@ static ls_status train_and_keep(int64_t keep, bool resume)
     options.validation = test_set;
     options.restore_best = true;
     options.reduce_lr = 0.5;
-    options.save_best = path_of("work/best.h5");
     return train_with(&options);
 }
 

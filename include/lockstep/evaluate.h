@@ -57,14 +57,15 @@ typedef struct ls_scores {
     ls_metrics metrics;
     int64_t n_classes;     /* 0 for regression, and for more than 512 classes */
     int64_t *confusion;    /* n_classes x n_classes: samples by real and by predicted class */
-    double top_k_accuracy; /* share of samples whose class is among the LS_TOP_K most probable; NaN for fewer classes */
-    double roc_auc;        /* of two classes, if it was asked for; otherwise, or where one class is missing, NaN */
-    double r2;             /* of regression, the mean over outputs; otherwise NaN */
+    double top_k_accuracy; /* share of samples whose class is among the LS_TOP_K most probable; NaN for fewer
+                              classes */
+    double roc_auc; /* of two classes, if it was asked for; otherwise, or where one class is missing, NaN */
+    double r2;      /* of regression, the mean over outputs; otherwise NaN */
 } ls_scores;
 
-/* As ls_evaluate, and the other scores; the area under the ROC curve if it is asked for: it takes 16 bytes for each
- * sample and sorts them. Collective; roc_auc must agree, too. LS_E_MEMORY. The caller clears *scores, also after a
- * failure. */
+/* As ls_evaluate, and the other scores; the area under the ROC curve if it is asked for: it takes 16 bytes
+ * for each sample and sorts them. Collective; roc_auc must agree, too. LS_E_MEMORY. The caller clears
+ * *scores, also after a failure. */
 ls_status ls_evaluate_scores(ls_session *session, const ls_model *model, ls_dataset *dataset, bool roc_auc,
                              const ls_progress *progress, ls_scores *scores);
 

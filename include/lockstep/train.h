@@ -118,6 +118,7 @@ typedef struct ls_train_progress {
     int64_t step; /* steps done in this epoch */
     int64_t n_steps;
     double seconds;        /* since this epoch began */
+    ls_loss loss;          /* of the model: which measures there are */
     ls_metrics metrics;    /* of this epoch so far */
     ls_metrics validation; /* of the validation data, at the end of the epoch; otherwise n_samples is 0 */
 } ls_train_progress;

@@ -66,6 +66,11 @@ static void print_setup(void *context, const ls_train_setup *setup)
         fprintf(stderr, "learning_rate: %g of batches of %lld, times %lld / %lld\n",
                 setup->learning_rate * (double)base_batch / (double)v->train->batch_size,
                 (long long)base_batch, (long long)v->train->batch_size, (long long)base_batch);
+    fprintf(stderr, "loss: %s", ls_loss_name(v->model->loss));
+    if (ls_loss_is_categorical(v->model->loss))
+        fprintf(stderr, ", %lld classes", (long long)ls_model_n_outputs(v->model));
+    if (v->model->label_smoothing > 0) fprintf(stderr, ", labels smoothed by %g", v->model->label_smoothing);
+    fprintf(stderr, "%s\n", ls_dataset_has_weights(v->dataset) ? ", samples weighted" : "");
     cli_print_optimizer(stderr, setup->optimizer, v->model);
     fprintf(stderr, "ranks: %d, shards: %lld, engine: %s\n", ls_session_size(v->session),
             (long long)setup->n_shards, setup->engine);
@@ -105,25 +110,32 @@ static void take_end(void *context, const ls_train_times *times, const ls_train_
     print_mixing(mixing, v->train->shuffle);
 }
 
-static void print_row(const char *name, const ls_metrics *metrics, const char *remark)
+static void print_row(const char *name, ls_loss loss, const ls_metrics *metrics, const char *remark)
 {
-    printf("%-21s  %8.6f  %8.6f   %8.6f  %8.6f  %s\n", name, ls_metrics_loss(metrics),
-           ls_metrics_binary_accuracy(metrics), ls_metrics_precision(metrics), ls_metrics_recall(metrics),
-           remark);
+    cli_measure list[CLI_MAX_MEASURES];
+    const int n = cli_list_measures(loss, list);
+    printf("%-21s", name);
+    for (int i = 0; i < n; i++) printf("  %*.6f", i > 0 ? 9 : 8, ls_metrics_value(metrics, list[i].name));
+    printf("  %s\n", remark);
 }
 
 /* Both kinds of loss: Keras' fit shows the mean over an epoch while the weights changed, evaluate that of one
  * model. */
-static void print_results(const ls_history *history, const ls_metrics *finished, const char *output)
+static void print_results(const ls_history *history, ls_loss loss, const ls_metrics *finished,
+                          const char *output)
 {
     char name[48];
+    cli_measure list[CLI_MAX_MEASURES];
+    const int n = cli_list_measures(loss, list);
     snprintf(name, sizeof name, "epoch %lld, running mean", (long long)history->n_epochs);
-    printf("training data              loss  accuracy  precision    recall\n");
-    print_row(name, &history->epochs[history->n_epochs - 1].metrics, "as Keras' fit");
-    print_row("finished model", &finished[TRAINING], "as evaluate");
+    printf("%-21s", "training data");
+    for (int i = 0; i < n; i++) printf("  %*s", i > 0 ? 9 : 8, list[i].title);
+    putchar('\n');
+    print_row(name, loss, &history->epochs[history->n_epochs - 1].metrics, "as Keras' fit");
+    print_row("finished model", loss, &finished[TRAINING], "as evaluate");
     if (finished[VALIDATION].n_samples > 0) {
         printf("validation data\n");
-        print_row("finished model", &finished[VALIDATION], "as evaluate");
+        print_row("finished model", loss, &finished[VALIDATION], "as evaluate");
     }
     if (output) printf("model written to %s\n", output);
 }
@@ -188,7 +200,8 @@ static int run(int argc, char **argv)
     if (status == LS_OK && training.times_path)
         status = ls_train_times_write_json(session, &shown.times, training.times_path);
     if (status == LS_OK) status = measure(session, model, dataset, &training, finished);
-    if (status == LS_OK && ls_session_rank(session) == 0) print_results(&history, finished, train->output);
+    if (status == LS_OK && ls_session_rank(session) == 0)
+        print_results(&history, model->loss, finished, train->output);
     ls_history_clear(&history);
     ls_model_free(model);
     ls_dataset_close(dataset);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "report.h"
 #include "terminal.h"
 
 #define SECONDS_BETWEEN 0.1
@@ -43,33 +44,35 @@ static void format_time(char *text, size_t size, double seconds)
     }
 }
 
-static void print_measures(const char *prefix, const ls_metrics *metrics)
+static void print_measures(const char *prefix, ls_loss loss, const ls_metrics *metrics)
 {
-    fprintf(stderr, " - %sloss: %.4f - %sbinary_accuracy: %.4f - %sprecision: %.4f - %srecall: %.4f", prefix,
-            ls_metrics_loss(metrics), prefix, ls_metrics_binary_accuracy(metrics), prefix,
-            ls_metrics_precision(metrics), prefix, ls_metrics_recall(metrics));
+    cli_measure list[CLI_MAX_MEASURES];
+    const int n = cli_list_measures(loss, list);
+    for (int i = 0; i < n; i++)
+        fprintf(stderr, " - %s%s: %.4f", prefix, list[i].name, ls_metrics_value(metrics, list[i].name));
 }
 
 static void print_line(const ls_train_progress *p, const char *total, const char *step)
 {
     fprintf(stderr, "Epoch %lld/%lld - %lld steps - %s - %s/step", (long long)p->epoch + 1,
             (long long)p->n_epochs, (long long)p->n_steps, total, step);
-    print_measures("", &p->metrics);
-    if (p->validation.n_samples > 0) print_measures("val_", &p->validation);
+    print_measures("", p->loss, &p->metrics);
+    if (p->validation.n_samples > 0) print_measures("val_", p->loss, &p->validation);
     fputc('\n', stderr);
 }
 
 /* What there is room for on a line of 80 columns. */
 static void format_measures(char *text, size_t size, const ls_train_progress *p)
 {
-    const int length = snprintf(text, size, "loss %.4f acc %.4f", ls_metrics_loss(&p->metrics),
-                                ls_metrics_binary_accuracy(&p->metrics));
-    if (p->validation.n_samples > 0)
-        snprintf(text + length, size - (size_t)length, " val_loss %.4f val_acc %.4f",
-                 ls_metrics_loss(&p->validation), ls_metrics_binary_accuracy(&p->validation));
-    else
-        snprintf(text + length, size - (size_t)length, " prec %.4f rec %.4f",
-                 ls_metrics_precision(&p->metrics), ls_metrics_recall(&p->metrics));
+    cli_measure list[CLI_MAX_MEASURES];
+    const bool validates = p->validation.n_samples > 0;
+    const int all = cli_list_measures(p->loss, list), n = validates && all > 2 ? 2 : all;
+    size_t used = 0;
+    text[0] = 0;
+    for (int i = 0; i < (validates ? 2 * n : n) && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%s%s %.4f", i > 0 ? " " : "",
+                                 i < n ? "" : "val_", list[i % n].short_name,
+                                 ls_metrics_value(i < n ? &p->metrics : &p->validation, list[i % n].name));
 }
 
 /* A bar that is full at done == total, as wide as the terminal allows beside other_length columns. */

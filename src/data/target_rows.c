@@ -36,7 +36,8 @@ ls_status ls_target_rows_check(const ls_target_rows *rows, int64_t n_rows, const
                columns = rows->kind == LS_TARGET_CLASSES && rows->stored_columns > 1;
     for (int64_t i = 0; i < n_rows && rows->kind == LS_TARGET_LABELS && rows->are_made; i++)
         if (value_at(rows->dtype, stored, i) > 1)
-            return ls_fail(LS_E_INPUT, "%s: row %lld (counted from 0): the label is %g: labels must be 0 or 1",
+            return ls_fail(LS_E_INPUT,
+                           "%s: row %lld (counted from 0): the label is %g: labels must be 0 or 1",
                            rows->y_name, (long long)row_in_file(rows, i), value_at(rows->dtype, stored, i));
     for (int64_t i = 0; i < n_rows && numbers; i++)
         if (!is_class(rows, value_at(rows->dtype, stored, i)))

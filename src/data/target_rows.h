@@ -14,7 +14,7 @@ typedef struct ls_target_rows {
     int64_t n_outputs; /* classes or numbers */
     ls_targets targets;
     int64_t stored_columns;
-    bool are_made; /* not read, so nothing has checked that they are labels */
+    bool are_made;               /* not read, so nothing has checked that they are labels */
     const double *class_weights; /* or NULL */
     ls_dtype dtype;
     const ls_segment *segments; /* where the rows lie in the file, for messages, */

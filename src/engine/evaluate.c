@@ -69,9 +69,9 @@ static void keep_keys(ls_evaluation *e, const void *y, int64_t n_rows)
     const int64_t y_values = ls_targets_row_values(&e->engine->targets);
     for (int64_t i = 0; i < n_rows; i++) {
         const bool single = dtype == LS_FLOAT32;
-        e->keys[e->n_keys++] =
-            ls_ranking_key(single ? (double)((const float *)e->outputs)[i] : ((const double *)e->outputs)[i],
-                           single ? ((const float *)y)[i * y_values] != 0 : ((const double *)y)[i * y_values] != 0);
+        e->keys[e->n_keys++] = ls_ranking_key(
+            single ? (double)((const float *)e->outputs)[i] : ((const double *)e->outputs)[i],
+            single ? ((const float *)y)[i * y_values] != 0 : ((const double *)y)[i * y_values] != 0);
     }
 }
 
@@ -116,8 +116,8 @@ static ls_status measure_own_rows(ls_evaluation *e)
         clear(e, sums);
         LS_TRY(measure_subtree(e, ls_tree_subtree(e->tree, i), 1, sums));
         ls_step_put_metrics(e->engine, &e->layout, message, &sums->metrics);
-        memcpy(ls_message_doubles(&e->layout, message) + e->layout.n_doubles - e->n_doubles, sums->scores.doubles,
-               doubles);
+        memcpy(ls_message_doubles(&e->layout, message) + e->layout.n_doubles - e->n_doubles,
+               sums->scores.doubles, doubles);
         memcpy(ls_message_ints(&e->layout, message) + e->layout.n_ints - e->n_ints, sums->scores.ints, ints);
     }
     return LS_OK;
@@ -130,7 +130,8 @@ static ls_status make_levels(ls_evaluation *e)
     LS_TRY(ls_alloc(&e->levels, (size_t)n_levels, sizeof *e->levels, "sums of an evaluation"));
     for (int i = 0; i < n_levels; i++) {
         ls_score_sums *sums = &e->levels[i].scores;
-        LS_TRY(ls_alloc(&sums->doubles, (size_t)e->n_doubles, sizeof *sums->doubles, "sums of an evaluation"));
+        LS_TRY(
+            ls_alloc(&sums->doubles, (size_t)e->n_doubles, sizeof *sums->doubles, "sums of an evaluation"));
         LS_TRY(ls_alloc(&sums->ints, (size_t)e->n_ints, sizeof *sums->ints, "sums of an evaluation"));
     }
     return LS_OK;
@@ -154,8 +155,8 @@ static ls_status open_own_rows(ls_evaluation *e, ls_dataset *dataset)
     e->end = ls_split(e->n_samples, e->n_leaves, last.first + last.count);
     const ls_model *model = e->engine->model;
     if (e->wants & WANTS_SCORES)
-        LS_TRY(ls_alloc(&e->outputs, (size_t)(PIECE_ROWS * ls_model_n_outputs(model)), ls_dtype_size(model->dtype),
-                        "outputs"));
+        LS_TRY(ls_alloc(&e->outputs, (size_t)(PIECE_ROWS * ls_model_n_outputs(model)),
+                        ls_dtype_size(model->dtype), "outputs"));
     if (e->wants & WANTS_KEYS)
         LS_TRY(ls_alloc(&e->keys, (size_t)(e->end - e->begin), sizeof *e->keys, "predictions to be ranked"));
     LS_TRY(ls_model_open_inputs(model, dataset, &e->inputs));

@@ -38,7 +38,8 @@ static void sort_keys(uint64_t *keys, uint64_t *room, int64_t *counts, int64_t n
     }
 }
 
-/* Twice the number of pairs with the positive one higher, ties counted once; n_below negatives are below all keys. */
+/* Twice the number of pairs with the positive one higher, ties counted once; n_below negatives are below all
+ * keys. */
 static int64_t count_pairs(const uint64_t *keys, int64_t n, int64_t n_below)
 {
     int64_t twice = 0;
@@ -60,7 +61,8 @@ typedef struct traffic {
     int64_t positives, negatives;
 } traffic;
 
-/* Shares the buckets out so that ranks have about as many keys. counts: those of all ranks, negatives then positives. */
+/* Shares the buckets out so that ranks have about as many keys. counts: those of all ranks, negatives then
+ * positives. */
 static void share_buckets(int size, int rank, const int64_t *counts, traffic *t)
 {
     int64_t all = 0, so_far = 0;
@@ -81,7 +83,8 @@ static void share_buckets(int size, int rank, const int64_t *counts, traffic *t)
 }
 
 /* Sends each key to the rank of its bucket. keys are grouped by it already: they are sorted. */
-static ls_status exchange(ls_session *session, const uint64_t *keys, const int64_t *own, traffic *t, uint64_t *received)
+static ls_status exchange(ls_session *session, const uint64_t *keys, const int64_t *own, traffic *t,
+                          uint64_t *received)
 {
     int64_t at = 0;
     for (int r = 0; r < session->size; r++) {
@@ -91,10 +94,11 @@ static ls_status exchange(ls_session *session, const uint64_t *keys, const int64
         t->send_at[r] = (int)at;
         at += n;
     }
-    LS_TRY(ls_mpi_check(MPI_Alltoall(t->send, 1, MPI_INT, t->receive, 1, MPI_INT, session->comm), "MPI_Alltoall"));
+    LS_TRY(ls_mpi_check(MPI_Alltoall(t->send, 1, MPI_INT, t->receive, 1, MPI_INT, session->comm),
+                        "MPI_Alltoall"));
     for (int r = 1; r < session->size; r++) t->receive_at[r] = t->receive_at[r - 1] + t->receive[r - 1];
-    return ls_mpi_check(MPI_Alltoallv(keys, t->send, t->send_at, MPI_UINT64_T, received, t->receive, t->receive_at,
-                                      MPI_UINT64_T, session->comm),
+    return ls_mpi_check(MPI_Alltoallv(keys, t->send, t->send_at, MPI_UINT64_T, received, t->receive,
+                                      t->receive_at, MPI_UINT64_T, session->comm),
                         "MPI_Alltoallv");
 }
 
@@ -113,7 +117,8 @@ static ls_status rank_all(ls_session *session, uint64_t *keys, int64_t n, traffi
     int64_t *own = NULL, *all = NULL, sum = 0;
     uint64_t *room = NULL, *received = NULL;
     ls_status status = make_traffic(session, t);
-    if (status == LS_OK) status = ls_alloc(&own, DIGITS > 2 * BUCKETS ? DIGITS : 2 * BUCKETS, sizeof *own, "ranking");
+    if (status == LS_OK)
+        status = ls_alloc(&own, DIGITS > 2 * BUCKETS ? DIGITS : 2 * BUCKETS, sizeof *own, "ranking");
     if (status == LS_OK) status = ls_alloc(&all, 2 * BUCKETS, sizeof *all, "ranking");
     if (status == LS_OK) status = ls_alloc(&room, (size_t)n, sizeof *room, "predictions to be ranked");
     status = ls_session_agree(session, status);
@@ -128,9 +133,11 @@ static ls_status rank_all(ls_session *session, uint64_t *keys, int64_t n, traffi
     }
     if (status == LS_OK) {
         share_buckets(session->size, session->rank, all, t);
-        status = n > INT_MAX || t->n_received > INT_MAX
-                     ? ls_fail(LS_E_USAGE, "a rank has more than %d predictions to rank: start more ranks", INT_MAX)
-                     : ls_alloc(&received, (size_t)t->n_received, sizeof *received, "predictions to be ranked");
+        status =
+            n > INT_MAX || t->n_received > INT_MAX
+                ? ls_fail(LS_E_USAGE, "a rank has more than %d predictions to rank: start more ranks",
+                          INT_MAX)
+                : ls_alloc(&received, (size_t)t->n_received, sizeof *received, "predictions to be ranked");
         if (status == LS_OK)
             status = ls_alloc(&room, (size_t)t->n_received, sizeof *room, "predictions to be ranked");
         status = ls_session_agree(session, status);
@@ -139,7 +146,8 @@ static ls_status rank_all(ls_session *session, uint64_t *keys, int64_t n, traffi
     if (status == LS_OK) {
         sort_keys(received, room, own, t->n_received);
         const int64_t mine = count_pairs(received, t->n_received, t->n_below);
-        status = ls_mpi_check(MPI_Allreduce(&mine, &sum, 1, MPI_INT64_T, MPI_SUM, session->comm), "MPI_Allreduce");
+        status =
+            ls_mpi_check(MPI_Allreduce(&mine, &sum, 1, MPI_INT64_T, MPI_SUM, session->comm), "MPI_Allreduce");
         *twice = sum;
     }
     ls_free(own);

@@ -34,8 +34,8 @@ static int64_t greatest(ls_dtype dtype, const void *values, int64_t begin, int64
     return best;
 }
 
-static void add_class(const ls_model *model, const ls_targets *targets, const void *y, const void *outputs, int64_t row,
-                      int64_t *ints)
+static void add_class(const ls_model *model, const ls_targets *targets, const void *y, const void *outputs,
+                      int64_t row, int64_t *ints)
 {
     const int64_t n = ls_model_n_outputs(model), at = row * ls_targets_row_values(targets);
     const int64_t real = targets->n_columns == 1 ? (int64_t)value_at(model->dtype, y, at)
@@ -60,8 +60,8 @@ static void add_numbers(const ls_model *model, const ls_targets *targets, const 
     }
 }
 
-void ls_score_add(const ls_model *model, const ls_targets *targets, const void *y, const void *outputs, int64_t n_rows,
-                  ls_score_sums sums)
+void ls_score_add(const ls_model *model, const ls_targets *targets, const void *y, const void *outputs,
+                  int64_t n_rows, ls_score_sums sums)
 {
     const bool classes = has_matrix(model), numbers = ls_loss_is_regression(model->loss);
     for (int64_t row = 0; row < n_rows; row++) {
@@ -70,8 +70,8 @@ void ls_score_add(const ls_model *model, const ls_targets *targets, const void *
     }
 }
 
-/* 1 - squared errors / squared deviations from the mean, the mean over outputs (scikit-learn's r2_score, which gives 0
- * to a constant target that is missed and 1 to one that is met). */
+/* 1 - squared errors / squared deviations from the mean, the mean over outputs (scikit-learn's r2_score,
+ * which gives 0 to a constant target that is missed and 1 to one that is met). */
 static double r2_of(const ls_model *model, const double *doubles, double n)
 {
     const int64_t n_outputs = ls_model_n_outputs(model);

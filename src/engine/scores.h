@@ -6,9 +6,9 @@
 #include "data/targets.h"
 #include "lockstep/evaluate.h"
 
-/* Sums over rows: of each output of a regression the targets, their squares and those of the errors; the confusion matrix
- * of several classes, real class by predicted one, and behind it how often the real class was among the LS_TOP_K most
- * probable ones. */
+/* Sums over rows: of each output of a regression the targets, their squares and those of the errors; the
+ * confusion matrix of several classes, real class by predicted one, and behind it how often the real class
+ * was among the LS_TOP_K most probable ones. */
 typedef struct ls_score_sums {
     double *doubles;
     int64_t *ints;
@@ -18,8 +18,8 @@ typedef struct ls_score_sums {
 void ls_score_sizes(const ls_model *model, int64_t *n_doubles, int64_t *n_ints);
 
 /* Adds n_rows rows of y (as targets say) and outputs, in the model's dtype. Local. */
-void ls_score_add(const ls_model *model, const ls_targets *targets, const void *y, const void *outputs, int64_t n_rows,
-                  ls_score_sums sums);
+void ls_score_add(const ls_model *model, const ls_targets *targets, const void *y, const void *outputs,
+                  int64_t n_rows, ls_score_sums sums);
 
 /* Fills scores from sums over all rows; scores->metrics must be there. LS_E_MEMORY. Local. */
 ls_status ls_score_finish(const ls_model *model, ls_score_sums sums, ls_scores *scores);
@@ -34,9 +34,10 @@ static inline uint64_t ls_ranking_key(double p, bool positive)
     return word.bits << 1 | positive; /* p has no sign */
 }
 
-/* The area under the ROC curve of all ranks' predictions, n keys of this rank, which are sorted: the share of pairs of a
- * positive and a negative one that are ranked right, ties by half (Mann and Whitney's U), exact. Each rank sorts a range of
- * predictions. Takes twice the memory of the keys. NaN where there is one class only. Collective. LS_E_MEMORY. */
+/* The area under the ROC curve of all ranks' predictions, n keys of this rank, which are sorted: the share of
+ * pairs of a positive and a negative one that are ranked right, ties by half (Mann and Whitney's U), exact.
+ * Each rank sorts a range of predictions. Takes twice the memory of the keys. NaN where there is one class
+ * only. Collective. LS_E_MEMORY. */
 ls_status ls_ranking_auc(ls_session *session, uint64_t *keys, int64_t n, double *auc);
 
 #endif

@@ -18,7 +18,7 @@ typedef enum ls_stream {
     LS_STREAM_LABELS = 8,  /* redrawn classes of synthetic samples: index = sample / 4, a word each */
     LS_STREAM_DROPOUT =
         9, /* dropped outputs: instance = units, four together, index = sample since training began */
-    LS_STREAM_TRIALS = 20  /* settings of a search's trials: instance = which setting, index = which draw */
+    LS_STREAM_TRIALS = 20 /* settings of a search's trials: instance = which setting, index = which draw */
 } ls_stream;
 
 /* The bare function: 10 rounds over counter with key, into out. Local. */

@@ -389,6 +389,7 @@ static void show(const run *r, double seconds, const ls_metrics *validation)
                                         .step = r->position.step,
                                         .n_steps = r->order.n_batches,
                                         .seconds = seconds,
+                                        .loss = r->model->loss,
                                         .metrics = r->position.metrics,
                                         .validation = *validation};
     r->observer->progress(r->observer->context, &progress);

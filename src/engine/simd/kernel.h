@@ -66,8 +66,8 @@ typedef struct ls_simd_network {
     int64_t n_targets; /* columns; classes may be numbers in a single one */
     double label_smoothing, huber_delta;
     ls_simd_dropper dropper; /* drop is NULL if no layer drops any */
-    int64_t spread_row;   /* of the workspace: from here on derivatives of a wide layer in another order */
-    const void *arranged; /* the weights as arrange leaves them, or NULL */
+    int64_t spread_row;      /* of the workspace: from here on derivatives of a wide layer in another order */
+    const void *arranged;    /* the weights as arrange leaves them, or NULL */
     ls_simd_layer *layers;
     ls_simd_tile *tiles;
 } ls_simd_network;

@@ -39,45 +39,6 @@ void ls_step_layout(const ls_model *model, const ls_targets *targets, int64_t n_
                            LS_STEP_INTS + n_extra);
 }
 
-void ls_step_put_metrics(const ls_engine *engine, const ls_message_layout *layout, void *message,
-                         const ls_metrics *metrics)
-{
-    int64_t *ints = ls_message_ints(layout, message);
-    double *doubles = ls_message_doubles(layout, message);
-    doubles[LS_STEP_LOSS] = metrics->loss_sum;
-    if (!engine->is_plain) {
-        doubles[LS_STEP_CROSS_ENTROPY] = metrics->cross_entropy_sum;
-        doubles[LS_STEP_ABSOLUTE_ERROR] = metrics->absolute_error_sum;
-        doubles[LS_STEP_SQUARED_ERROR] = metrics->squared_error_sum;
-    }
-    ints[LS_STEP_SAMPLES] = metrics->n_samples;
-    ints[LS_STEP_CORRECT] = metrics->n_correct;
-    ints[LS_STEP_FP] = metrics->fp;
-    ints[LS_STEP_FN] = metrics->fn;
-    ints[LS_STEP_TP] = metrics->tp;
-}
-
-ls_metrics ls_step_metrics(const ls_engine *engine, const ls_message_layout *layout, void *message)
-{
-    const int64_t *ints = ls_message_ints(layout, message);
-    const double *doubles = ls_message_doubles(layout, message);
-    ls_metrics metrics = {.n_samples = ints[LS_STEP_SAMPLES],
-                          .loss_sum = doubles[LS_STEP_LOSS],
-                          .fp = ints[LS_STEP_FP],
-                          .fn = ints[LS_STEP_FN],
-                          .tp = ints[LS_STEP_TP],
-                          .n_correct = ints[LS_STEP_CORRECT],
-                          .cross_entropy_sum =
-                              doubles[engine->is_plain ? LS_STEP_LOSS : LS_STEP_CROSS_ENTROPY]};
-    if (engine->model->loss == LS_BINARY_CROSSENTROPY)
-        metrics.tn = metrics.n_samples - metrics.fp - metrics.fn - metrics.tp;
-    if (!engine->is_plain) {
-        metrics.absolute_error_sum = doubles[LS_STEP_ABSOLUTE_ERROR];
-        metrics.squared_error_sum = doubles[LS_STEP_SQUARED_ERROR];
-    }
-    return metrics;
-}
-
 ls_status ls_engine_create(const ls_engine_kind *kind, const ls_model *model, const ls_engine_plan *plan,
                            ls_engine **result)
 {

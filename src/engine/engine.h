@@ -93,9 +93,45 @@ void ls_step_layout(const ls_model *model, const ls_targets *targets, int64_t n_
                     ls_message_layout *layout);
 
 /* The measures in a message. Local. */
-void ls_step_put_metrics(const ls_engine *engine, const ls_message_layout *layout, void *message,
-                         const ls_metrics *metrics);
-ls_metrics ls_step_metrics(const ls_engine *engine, const ls_message_layout *layout, void *message);
+static inline void ls_step_put_metrics(const ls_engine *engine, const ls_message_layout *layout,
+                                       void *message, const ls_metrics *metrics)
+{
+    int64_t *ints = ls_message_ints(layout, message);
+    double *doubles = ls_message_doubles(layout, message);
+    doubles[LS_STEP_LOSS] = metrics->loss_sum;
+    ints[LS_STEP_SAMPLES] = metrics->n_samples;
+    ints[LS_STEP_CORRECT] = metrics->n_correct;
+    ints[LS_STEP_FP] = metrics->fp;
+    ints[LS_STEP_FN] = metrics->fn;
+    ints[LS_STEP_TP] = metrics->tp;
+    if (engine->is_plain) return;
+    doubles[LS_STEP_CROSS_ENTROPY] = metrics->cross_entropy_sum;
+    doubles[LS_STEP_ABSOLUTE_ERROR] = metrics->absolute_error_sum;
+    doubles[LS_STEP_SQUARED_ERROR] = metrics->squared_error_sum;
+}
+
+static inline ls_metrics ls_step_metrics(const ls_engine *engine, const ls_message_layout *layout,
+                                         void *message)
+{
+    const int64_t *ints = ls_message_ints(layout, message);
+    const double *doubles = ls_message_doubles(layout, message);
+    const int64_t n_samples = ints[LS_STEP_SAMPLES], fp = ints[LS_STEP_FP], fn = ints[LS_STEP_FN],
+                  tp = ints[LS_STEP_TP];
+    ls_metrics metrics = {.n_samples = n_samples,
+                          .loss_sum = doubles[LS_STEP_LOSS],
+                          .fp = fp,
+                          .fn = fn,
+                          .tp = tp,
+                          .n_correct = ints[LS_STEP_CORRECT],
+                          .cross_entropy_sum = doubles[LS_STEP_LOSS]};
+    if (engine->is_plain || engine->model->loss == LS_BINARY_CROSSENTROPY)
+        metrics.tn = n_samples - fp - fn - tp;
+    if (engine->is_plain) return metrics;
+    metrics.cross_entropy_sum = doubles[LS_STEP_CROSS_ENTROPY];
+    metrics.absolute_error_sum = doubles[LS_STEP_ABSOLUTE_ERROR];
+    metrics.squared_error_sum = doubles[LS_STEP_SQUARED_ERROR];
+    return metrics;
+}
 
 /* Levels of the tree over n_shards shards, a power of two: as many sums wait for their neighbour at most.
  * Local. */

@@ -58,6 +58,7 @@ typedef struct run {
     json_t *settings;           /* what must not change when the run is resumed */
     ls_position position;
     bool asked_to_stop;        /* by the observer of rank 0 */
+    bool drops;                /* outputs of layers are dropped */
     bool stop;                 /* a signal came, or that: the same on all ranks */
     bool checkpoint_due;       /* by the clock of rank 0: the same on all ranks */
     double checkpoint_seconds; /* when the last one was written */
@@ -232,6 +233,7 @@ static ls_status prepare(run *r, ls_dataset *dataset)
     const ls_status created =
         ls_engine_create(ls_engine_choose(options->engine, r->model), r->model, &plan, &r->engine);
     LS_TRY(ls_session_agree(r->session, created));
+    for (int64_t i = 0; i < r->model->n_layers; i++) r->drops = r->drops || r->model->layers[i].dropout > 0;
     LS_TRY(ls_tree_create(r->session, &r->engine->layout, r->n_shards, options->reduction == LS_REDUCTION_MPI,
                           &r->tree));
     ls_place_at(LS_AT_READ, -1);
@@ -310,9 +312,10 @@ static ls_status compute(run *r, int64_t epoch, int64_t k)
             memset(ls_tree_message(r->tree, i), 0, r->engine->layout.size);
         return status;
     }
-    const int64_t first_shard = ls_tree_subtree(r->tree, 0).first;
-    r->engine->first_sample = epoch * r->order.n_samples + k * r->order.batch_size +
-                              ls_split(ls_order_batch_rows(&r->order, k), r->n_shards, first_shard);
+    if (r->drops)
+        r->engine->first_sample =
+            epoch * r->order.n_samples + k * r->order.batch_size +
+            ls_split(ls_order_batch_rows(&r->order, k), r->n_shards, ls_tree_subtree(r->tree, 0).first);
     for (int i = 0; i < ls_tree_n_subtrees(r->tree); i++) {
         const int64_t *shard_rows;
         const void *packed = ls_batches_packed(r->batches, i, &shard_rows);

@@ -87,38 +87,68 @@ ALWAYS_INLINE void forward(const ls_simd_network *network, const REAL *parameter
     }
 }
 
+/* The last layer's rows of a chunk, and its labels, of which a packed sample has label_values. */
+ALWAYS_INLINE judged judged_rows(const ls_simd_network *network, const REAL *packed, int64_t label_values,
+                                 int64_t n_steps, int64_t width, REAL *workspace, bool with_delta)
+{
+    const ls_simd_layer *last = &network->layers[network->n_layers - 1];
+    return (judged){.outputs = row_at(workspace, last->output_row),
+                    .deltas = with_delta ? row_at(workspace, last->delta_row) : NULL,
+                    .row_stride = ROW_STRIDE,
+                    .n_outputs = last->units,
+                    .activation = last->activation,
+                    .labels = packed + network->n_features * width,
+                    .label_step = (network->n_features + label_values) * width,
+                    .label_stride = width,
+                    .n_steps = n_steps,
+                    .width = width};
+}
+
+/* Apart, so that a plain network makes nothing of what it does not need. */
+static __attribute__((noinline)) void finish_network(const ls_simd_network *network, const REAL *packed,
+                                                     int64_t n_steps, int64_t width, REAL *workspace,
+                                                     bool with_delta, double losses[LS_SIMD_SUMS][MAX_LANES],
+                                                     ls_simd_measures *measures)
+{
+    const judged rows =
+        judged_rows(network, packed, network->n_targets + 1, n_steps, width, workspace, with_delta);
+    judge_network(network, &rows, losses, measures);
+}
+
 ALWAYS_INLINE void finish(const ls_simd_network *network, const REAL *packed, int64_t n_steps, int64_t width,
                           REAL *workspace, bool with_delta, double losses[LS_SIMD_SUMS][MAX_LANES],
                           ls_simd_measures *measures)
 {
-    const ls_simd_layer *last = &network->layers[network->n_layers - 1];
-    const int64_t label_values = ls_simd_label_values(network);
-    const judged rows = {.outputs = row_at(workspace, last->output_row),
-                         .deltas = with_delta ? row_at(workspace, last->delta_row) : NULL,
-                         .row_stride = ROW_STRIDE,
-                         .n_outputs = last->units,
-                         .activation = last->activation,
-                         .labels = packed + network->n_features * width,
-                         .label_step = (network->n_features + label_values) * width,
-                         .label_stride = width,
-                         .n_steps = n_steps,
-                         .width = width};
     if (network->is_plain) {
-        judge_steps(&rows, losses[LS_SIMD_LOSS], measures);
+        const ls_simd_layer *last = &network->layers[network->n_layers - 1];
+        judge_steps(row_at(workspace, last->output_row), packed + network->n_features * width,
+                    (network->n_features + 1) * width, n_steps, width,
+                    with_delta ? row_at(workspace, last->delta_row) : NULL, losses[LS_SIMD_LOSS], measures);
     } else {
-        judge_network(network, &rows, losses, measures);
+        finish_network(network, packed, n_steps, width, workspace, with_delta, losses, measures);
     }
 }
 
-/* Lanes that are not in use hold 0. */
-static void add_losses(const ls_simd_network *network, double losses[LS_SIMD_SUMS][MAX_LANES],
-                       ls_simd_measures *measures)
+ALWAYS_INLINE void clear_losses(const ls_simd_network *network, double losses[LS_SIMD_SUMS][MAX_LANES])
 {
-    for (int sum = 0; sum < (network->is_plain ? 1 : LS_SIMD_SUMS); sum++) {
-        for (int distance = 1; distance < MAX_LANES; distance *= 2)
-            for (int i = 0; i < MAX_LANES; i += 2 * distance) losses[sum][i] += losses[sum][i + distance];
-        measures->sums[sum] += losses[sum][0];
-    }
+    memset(losses[0], 0, sizeof losses[0]);
+    if (!network->is_plain) memset(losses[1], 0, sizeof losses[0] * (LS_SIMD_SUMS - 1));
+}
+
+/* Lanes that are not in use hold 0. */
+ALWAYS_INLINE double fold_losses(double losses[MAX_LANES])
+{
+    for (int distance = 1; distance < MAX_LANES; distance *= 2)
+        for (int i = 0; i < MAX_LANES; i += 2 * distance) losses[i] += losses[i + distance];
+    return losses[0];
+}
+
+ALWAYS_INLINE void add_losses(const ls_simd_network *network, double losses[LS_SIMD_SUMS][MAX_LANES],
+                              ls_simd_measures *measures)
+{
+    measures->sums[0] += fold_losses(losses[0]);
+    for (int sum = 1; sum < LS_SIMD_SUMS && !network->is_plain; sum++)
+        measures->sums[sum] += fold_losses(losses[sum]);
 }
 
 static void gradient(const ls_simd_network *network, const void *parameters, const ls_simd_group *group,
@@ -128,7 +158,7 @@ static void gradient(const ls_simd_network *network, const void *parameters, con
     const REAL *packed = group->packed;
     REAL *workspace = workspace_memory;
     double losses[LS_SIMD_SUMS][MAX_LANES];
-    memset(losses, 0, sizeof losses[0] * (network->is_plain ? 1 : LS_SIMD_SUMS));
+    clear_losses(network, losses);
     for (int64_t begin = 0; begin < group->n_steps; begin += LS_SIMD_STEPS) {
         const int64_t left = group->n_steps - begin, n_steps = left < LS_SIMD_STEPS ? left : LS_SIMD_STEPS;
         if (network->dropper.drop) network->dropper.drop(network->dropper.context, begin, n_steps);
@@ -162,7 +192,7 @@ static void measure(const ls_simd_network *network, const void *parameters, cons
     const REAL *packed = group->packed;
     REAL *rows = row_at(workspace, last->output_row);
     double losses[LS_SIMD_SUMS][MAX_LANES];
-    memset(losses, 0, sizeof losses[0] * (network->is_plain ? 1 : LS_SIMD_SUMS));
+    clear_losses(network, losses);
     for (int64_t begin = 0; begin < group->n_steps; begin += LS_SIMD_STEPS) {
         const int64_t left = group->n_steps - begin, n_steps = left < LS_SIMD_STEPS ? left : LS_SIMD_STEPS;
         forward(network, parameters, packed, n_steps, width, workspace, false);
@@ -195,7 +225,7 @@ static void judge(const ls_simd_network *network, void *outputs, const void *lab
                          .n_steps = n_steps,
                          .width = MAX_LANES};
     if (network->is_plain) {
-        judge_steps(&rows, losses[LS_SIMD_LOSS], measures);
+        judge_steps(outputs, labels, MAX_LANES, n_steps, MAX_LANES, deltas, losses[LS_SIMD_LOSS], measures);
         activate_outputs(last, outputs, STRIDE, n_steps * MAX_LANES);
     } else {
         judge_network(network, &rows, losses, measures);

@@ -14,14 +14,15 @@ typedef struct judged {
 /* A plain network: measures and, unless deltas is NULL, the derivative of the cross-entropy by the logit, p -
  * y. The loss of a sample is max(z, 0) - zy + log1p(exp(-|z|)); a chunk's logarithms are taken together, of
  * the product of all 1 + e, kept as that product minus 1 so that small e are not lost. */
-ALWAYS_INLINE void judge_steps(const judged *rows, double *losses, ls_simd_measures *measures)
+ALWAYS_INLINE void judge_steps(const REAL *logits, const REAL *all_labels, int64_t label_step,
+                               int64_t n_steps, int64_t width, REAL *deltas, double *losses,
+                               ls_simd_measures *measures)
 {
-    const int64_t width = rows->width;
     for (int64_t lane = 0; lane < width; lane += VL) {
-        const REAL *labels = rows->labels + lane;
+        const REAL *labels = all_labels + lane;
         vec linear = all(0), product = all(0);
-        for (int64_t step = 0; step < rows->n_steps; step++, labels += rows->label_step) {
-            const vec y = load(labels), z = load(rows->outputs + step * width + lane);
+        for (int64_t step = 0; step < n_steps; step++, labels += label_step) {
+            const vec y = load(labels), z = load(logits + step * width + lane);
             const vec e = exp_minus(z), p = sigmoid_of(z, e);
             const mask valid = greater(y, all((REAL)-0.5)), positive = greater(y, all(0)),
                        predicted = greater(p, all((REAL)0.5));
@@ -33,7 +34,7 @@ ALWAYS_INLINE void judge_steps(const judged *rows, double *losses, ls_simd_measu
             measures->tp += n_tp;
             measures->fp += count(both(predicted, valid)) - n_tp;
             measures->positives += count(positive);
-            if (rows->deltas) store(rows->deltas + step * width + lane, where_or_zero(valid, p - y));
+            if (deltas) store(deltas + step * width + lane, where_or_zero(valid, p - y));
         }
         add_to_doubles(losses + lane, linear + log1p_(product));
     }

@@ -7,18 +7,28 @@ enum { BLOCK_ROWS = 8, BLOCK_VECTORS = 2 };
 enum { BLOCK_ROWS = 6, BLOCK_VECTORS = 2 };
 #endif
 enum { SINGLE_ROWS = 8 }; /* with one vector of samples: enough sums to hide the latency of an addition */
+enum { FEW_TERMS = 8 };   /* for which unrolling costs more than it saves */
 /* sums[j][v] += the sum over i of in[i][v] * w[i * step_i + j * step_j], in the order of i, for n_j rows j
  * and n_v vectors v. */
+ALWAYS_INLINE void add_term(int n_j, int n_v, const REAL *in, const REAL *w, int64_t step_j, vec *sums)
+{
+    for (int j = 0; j < n_j; j++) {
+        const vec weight = all(w[j * step_j]);
+        for (int v = 0; v < n_v; v++) sums[j * n_v + v] = fma_(load(in + v * VL), weight, sums[j * n_v + v]);
+    }
+}
+
 ALWAYS_INLINE void add_products(int n_j, int n_v, const REAL *in, int64_t n_i, const REAL *w, int64_t step_i,
                                 int64_t step_j, vec *sums)
 {
+    if (n_i < FEW_TERMS) {
+#pragma GCC unroll 1
+        for (int64_t i = 0; i < n_i; i++, in += ROW_STRIDE, w += step_i)
+            add_term(n_j, n_v, in, w, step_j, sums);
+        return;
+    }
 #pragma GCC unroll 4
-    for (int64_t i = 0; i < n_i; i++, in += ROW_STRIDE, w += step_i)
-        for (int j = 0; j < n_j; j++) {
-            const vec weight = all(w[j * step_j]);
-            for (int v = 0; v < n_v; v++)
-                sums[j * n_v + v] = fma_(load(in + v * VL), weight, sums[j * n_v + v]);
-        }
+    for (int64_t i = 0; i < n_i; i++, in += ROW_STRIDE, w += step_i) add_term(n_j, n_v, in, w, step_j, sums);
 }
 
 /* Sums over the rows of one layer for the rows of another: outputs from inputs, or derivatives from those of

@@ -416,14 +416,17 @@ static void simd_gradient(ls_engine *engine, const void *packed, const int64_t *
         void *sums = sums_at(engine, message, at_level);
         if (!add) state->measures[at_level] = (ls_simd_measures){0};
         if (group.n_steps == 0) memset(sums, 0, (size_t)engine->layout.n_reals * size);
-        state->group_rows = shard_rows + s;
-        state->group_shards = shards.n_shards;
-        state->group_width = group.width;
-        state->group_sample = engine->first_sample;
+        if (state->dropout) {
+            state->group_rows = shard_rows + s;
+            state->group_shards = shards.n_shards;
+            state->group_width = group.width;
+            state->group_sample = engine->first_sample;
+        }
         if (group.n_steps > 0)
             state->kernel->gradient(&state->network, engine->model->parameters, &group, state->workspace, add,
                                     sums, &state->measures[at_level]);
-        for (int64_t i = 0; i < shards.n_shards; i++) engine->first_sample += shard_rows[s + i];
+        for (int64_t i = 0; state->dropout && i < shards.n_shards; i++)
+            engine->first_sample += shard_rows[s + i];
         s += shards.n_shards;
         at += (size_t)(group.n_steps * group.width * state->row_values) * size;
         level = at_level + 1;

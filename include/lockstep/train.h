@@ -101,6 +101,7 @@ typedef struct ls_history {
     ls_loss loss; /* of the model: which measures there are */
     int64_t n_epochs;
     ls_epoch_record *epochs;
+    int64_t model_epoch; /* whose weights the model has: the last one, or with restore_best the best */
 } ls_history;
 
 /* Frees what ls_train filled in; the struct itself is the caller's. Local. */

@@ -33,7 +33,7 @@ typedef struct ls_tune_options {
     bool save_models;        /* also write the model of each training, models/trial-TRIAL-EXECUTION.h5 in the
                                 directory */
     /* What the space does not vary. train.epochs is what a trial gets at most; train.output is where the best
-     * model goes, or NULL; seed, checkpoint_* and resume of train are not used. */
+     * model goes, or NULL; seed, checkpoint_*, resume, validation and save_best of train are not used. */
     ls_train_options train;
     ls_network network; /* n_features follows from the data; hidden is borrowed */
     ls_initializer initializer;
@@ -84,7 +84,8 @@ typedef struct ls_tune_result {
 /* Frees what ls_tune filled in. Local. */
 void ls_tune_result_clear(ls_tune_result *result);
 
-/* Searches: trains each trial on `train`, measures it on `validation`, and writes the tables trials.csv (by
+/* Searches: trains each trial on `train`, measures the model that it ends with on `validation` (with
+ * train.restore_best that of its best epoch), and writes the tables trials.csv (by
  * trial), results.csv (best first) and results.json into the directory; then trains the best one anew. The
  * ranks work in groups, a training each, and take the next one whenever they are free; what comes out is the
  * same on any number of ranks, and whoever does what. A training that diverges or cannot be done is a row of

@@ -10,28 +10,40 @@
 #include "terminal.h"
 #include "training.h"
 
-static const char detail[] = "DATA is an HDF5 file with /train/X and /train/y, and /validation/X and "
-                             "/validation/y to measure the trials on. "
-                             "\nSPACE is a JSON object of the settings to vary: {\"hidden\": [[2, 2], [16, "
-                             "16]], \"activation\": [\"tanh\", "
-                             "\"relu\"], \"learning_rate\": {\"min\": 1e-4, \"max\": 0.1, \"sampling\": "
-                             "\"log\"}, \"batch_size\": [8, 32]}. "
-                             "\"layers\" and \"units\", as {\"min\": 1, \"max\": 4}, stand for \"hidden\" "
-                             "where each layer has units of its own. "
-                             "What it does not vary, the options say."
-                             "\nThe ranks train a trial each and take the next one whenever they are free; "
-                             "the tables are the same on any "
-                             "number of ranks."
-                             "\nSIGUSR1, SIGTERM or Ctrl-C at any rank ends the search with exit code 75; "
-                             "the same command with --resume goes on.";
+static const char detail[] =
+    "DATA is an HDF5 file with /train/X and /train/y, and /validation/X and "
+    "/validation/y to measure the trials on, unless --validation-split takes rows of "
+    "/train for that. A training counts by the model that it ends with: with "
+    "--restore-best that of its best epoch."
+    "\nSPACE is a JSON object of the settings to vary: {\"hidden\": [[2, 2], [16, "
+    "16]], \"activation\": [\"tanh\", "
+    "\"relu\"], \"learning_rate\": {\"min\": 1e-4, \"max\": 0.1, \"sampling\": "
+    "\"log\"}, \"batch_size\": [8, 32]}. "
+    "\"layers\" and \"units\", as {\"min\": 1, \"max\": 4}, stand for \"hidden\" "
+    "where each layer has units of its own. "
+    "What it does not vary, the options say."
+    "\nThe ranks train a trial each and take the next one whenever they are free; "
+    "the tables are the same on any "
+    "number of ranks."
+    "\nSIGUSR1, SIGTERM or Ctrl-C at any rank ends the search with exit code 75; "
+    "the same command with --resume goes on.";
 
 static const char *const search_words[] = {"grid", "random", "halving", "hyperband", NULL};
 
 /* Not for a search: it has many models, and takes care of its trainings itself. */
-static const char *const left_out[] = {
-    "init", "times",        "checkpoint-dir",   "checkpoint-every", "resume",   "reduction",
-    "keep", "verify-every", "class-weight",     "sample-weight",    "generate", "x",
-    "y",    "validation",   "validation-split", "save-best",        NULL};
+static const char *const left_out[] = {"init",
+                                       "times",
+                                       "checkpoint-dir",
+                                       "checkpoint-every",
+                                       "resume",
+                                       "reduction",
+                                       "keep",
+                                       "verify-every",
+                                       "generate",
+                                       "x",
+                                       "y",
+                                       "save-best",
+                                       NULL};
 
 enum { SHOWN_ROWS = 10, COLUMNS = 80, MAX_COLUMNS = 32 };
 
@@ -147,30 +159,32 @@ static void print_results(const ls_tune_result *result, const ls_tune_options *o
         printf("%lld more in %s/results.csv\n", (long long)(result->n_rows - n), options->directory);
 }
 
-/* The data by which trials are measured: /validation, or else /test. */
-static ls_status open_sets(ls_session *session, const char *file, ls_dataset *sets[3])
+/* Opens the sets: trials are measured on validation data, or else on /test; test is NULL unless it is there
+ * to judge the best. */
+static ls_status open_sets(ls_session *session, cli_training *training, const char *file, ls_dataset **train,
+                           ls_dataset **test)
 {
-    static const char *const names[3] = {"train", "validation", "test"};
-    for (int i = 0; i < 3; i++) {
-        const ls_dataset_source source = {.file = file, .set = names[i]};
-        bool exists = i == 0;
-        ls_status status = i > 0 ? ls_dataset_exists(session, &source, &exists) : LS_OK;
-        if (status == LS_OK && exists) status = ls_dataset_open(session, &source, &sets[i]);
-        if (status != LS_OK) return status;
+    const char *set = training->validation_set;
+    const ls_dataset_source source = {.file = file, .set = "test"};
+    bool exists;
+    ls_status status = cli_training_open_data(session, training, file, train);
+    if (status == LS_OK) status = ls_dataset_exists(session, &source, &exists);
+    if (status != LS_OK) return status;
+    if (training->validation) {
+        if (!exists || (set && !strcmp(set, source.set))) return LS_OK;
+        return ls_dataset_open(session, &source, test);
     }
-    if (sets[1]) return LS_OK;
-    if (!sets[2]) {
-        const ls_dataset_source source = {.file = file, .set = names[1]};
-        return ls_dataset_open(session, &source, &sets[1]); /* which says what is missing */
-    }
-    sets[1] = sets[2];
-    sets[2] = NULL;
+    if (set || !exists)
+        return ls_fail(LS_E_INPUT,
+                       "%s: there is no set to measure the trials on, neither validation nor test: set rows "
+                       "of /train aside by --validation-split",
+                       file);
     if (ls_session_rank(session) == 0)
         fprintf(stderr,
                 "lockstep: %s has no /validation: trials are measured on /test, which then is no "
                 "judge of the best\n",
                 file);
-    return LS_OK;
+    return ls_dataset_open(session, &source, &training->validation);
 }
 
 /* The best model once more on each set. */
@@ -237,8 +251,7 @@ static int run(int argc, char **argv)
         {"executions-per-trial", 0, CLI_INT, &options.executions, "N",
          "trainings of each trial, from different seeds; their mean counts", .minimum = 1, .maximum = 100000},
         {"objective", 0, CLI_TEXT, &options.objective, "MEASURE",
-         "what is best: least val_loss or loss, or most val_accuracy, val_precision, val_recall, val_f1 or "
-         "accuracy"},
+         "what is best: least val_loss or loss, most val_accuracy, or another measure of the history"},
         {"factor", 0, CLI_INT, &options.factor, "N",
          "of halving and hyperband: one trial in N goes on, with N times the epochs", .minimum = 2,
          .maximum = 1000},
@@ -266,7 +279,7 @@ static int run(int argc, char **argv)
     if (!options.train.output) options.train.output = best;
 
     ls_session *session = NULL;
-    ls_dataset *sets[3] = {NULL, NULL, NULL};
+    ls_dataset *train = NULL, *test = NULL;
     ls_tune_result result = {0};
     view shown = {.progress = &training.progress, .options = &options};
     const ls_tune_observer observer = {
@@ -275,20 +288,25 @@ static int run(int argc, char **argv)
     if (status == LS_OK) status = ls_session_watch(session, training.stall_timeout);
     if (status == LS_OK && training.history_path)
         status = ls_session_check_output(session, training.history_path);
-    if (status == LS_OK) status = open_sets(session, positionals[0], sets);
+    if (status == LS_OK) status = open_sets(session, &training, positionals[0], &train, &test);
     if (status == LS_OK)
-        status = cli_network_describe(session, &training.network, (ls_dtype)training.dtype, sets[0],
+        status = cli_network_describe(session, &training.network, (ls_dtype)training.dtype, train,
                                       &options.network, &options.initializer);
-    if (status == LS_OK) status = ls_tune(session, sets[0], sets[1], &options, &observer, &result);
+    if (status == LS_OK)
+        status = ls_session_agree(session, cli_network_weigh(&training.network, options.network.loss,
+                                                             options.network.n_outputs, train));
+    if (status == LS_OK) status = ls_tune(session, train, training.validation, &options, &observer, &result);
     cli_progress_break();
     if (session && ls_session_rank(session) == 0 && result.n_rows > 0) print_results(&result, &options);
-    if (status == LS_OK) status = measure(session, &result, sets);
+    if (status == LS_OK)
+        status = measure(session, &result, (ls_dataset *[]){train, training.validation, test});
     if (status == LS_OK && training.history_path)
         status = ls_history_write_csv(session, &result.history, training.history_path);
     if (status == LS_OK && ls_session_rank(session) == 0)
         printf("model written to %s\n", options.train.output);
     ls_tune_result_clear(&result);
-    for (int i = 0; i < 3; i++) ls_dataset_close(sets[i]);
+    ls_dataset_close(train);
+    ls_dataset_close(test);
     cli_training_free(&training);
     return cli_finish(session, status);
 }

@@ -96,12 +96,12 @@ ls_status cli_network_apply(const cli_network *n, const char *file, ls_model *mo
     return status;
 }
 
-ls_status cli_network_weigh(const cli_network *n, const ls_model *model, ls_dataset *dataset)
+ls_status cli_network_weigh(const cli_network *n, ls_loss loss, int64_t n_outputs, ls_dataset *dataset)
 {
     if (!n->class_weight.given || n->class_weight.n == 0) return LS_OK;
-    const int64_t n_classes = model->loss == LS_BINARY_CROSSENTROPY ? 2 : ls_model_n_outputs(model);
-    if (ls_loss_is_regression(model->loss))
-        return ls_fail(LS_E_USAGE, "--class-weight is for classes: %s has none", ls_loss_name(model->loss));
+    const int64_t n_classes = loss == LS_BINARY_CROSSENTROPY ? 2 : n_outputs;
+    if (ls_loss_is_regression(loss))
+        return ls_fail(LS_E_USAGE, "--class-weight is for classes: %s has none", ls_loss_name(loss));
     if (n->class_weight.n != n_classes)
         return ls_fail(LS_E_USAGE, "--class-weight has %lld numbers: there are %lld classes",
                        (long long)n->class_weight.n, (long long)n_classes);

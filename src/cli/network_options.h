@@ -34,8 +34,9 @@ ls_status cli_network_make(ls_session *session, const cli_network *n, ls_dtype d
  * be given anew. LS_E_USAGE names the file. Local. */
 ls_status cli_network_apply(const cli_network *n, const char *file, ls_model *model);
 
-/* Gives the set the class weights of the options. LS_E_USAGE if they do not go with the model. Local. */
-ls_status cli_network_weigh(const cli_network *n, const ls_model *model, ls_dataset *dataset);
+/* Gives the set the class weights of the options. LS_E_USAGE if they do not go with the loss and so many
+ * outputs. Local. */
+ls_status cli_network_weigh(const cli_network *n, ls_loss loss, int64_t n_outputs, ls_dataset *dataset);
 
 void cli_network_free(cli_network *n);
 

@@ -300,8 +300,8 @@ static ls_status open_validation(ls_session *session, cli_training *training, co
     return status;
 }
 
-ls_status cli_training_open(ls_session *session, cli_training *training, const char *data,
-                            ls_dataset **dataset, ls_model **model)
+ls_status cli_training_open_data(ls_session *session, cli_training *training, const char *data,
+                                 ls_dataset **dataset)
 {
     const char *x = training->x, *y = training->y;
     const ls_dataset_source source = {.file = data,
@@ -313,11 +313,18 @@ ls_status cli_training_open(ls_session *session, cli_training *training, const c
     ls_status status = training->is_generated
                            ? ls_dataset_open_generated(session, &training->made.generate, dataset)
                            : ls_dataset_open(session, &source, dataset);
-    if (status == LS_OK) status = open_validation(session, training, data, dataset);
+    return status == LS_OK ? open_validation(session, training, data, dataset) : status;
+}
+
+ls_status cli_training_open(ls_session *session, cli_training *training, const char *data,
+                            ls_dataset **dataset, ls_model **model)
+{
+    ls_status status = cli_training_open_data(session, training, data, dataset);
     if (status == LS_OK) status = make_model(session, training, *dataset, model);
     if (status == LS_OK) cli_optimizer_set_penalties(&training->optimizer, *model);
     if (status == LS_OK)
-        status = ls_session_agree(session, cli_network_weigh(&training->network, *model, *dataset));
+        status = ls_session_agree(session, cli_network_weigh(&training->network, (*model)->loss,
+                                                             ls_model_n_outputs(*model), *dataset));
     return status;
 }
 

@@ -47,8 +47,14 @@ int cli_training_parse(const cli_command *command, const cli_option *more, const
  * them unless --shards is given. Collective. */
 ls_status cli_training_scale(ls_session *session, cli_training *training, int64_t n_ranks);
 
-/* Opens the data, or prepares to make them (data is NULL), and builds the model of the options or loads that
- * of --init; validation data go into training->train. Collective. The caller closes and frees both before it
+/* Opens the data, or prepares to make them (data is NULL); validation data, NULL if there are none, go into
+ * training->train. Collective. The caller closes *dataset before it frees the training, also after a failure;
+ * it must be NULL before. */
+ls_status cli_training_open_data(ls_session *session, cli_training *training, const char *data,
+                                 ls_dataset **dataset);
+
+/* The same, and builds the model of the options or loads that
+ * of --init. Collective. The caller closes and frees both before it
  * frees the training, also after a failure; they must be NULL before. */
 ls_status cli_training_open(ls_session *session, cli_training *training, const char *data,
                             ls_dataset **dataset, ls_model **model);

@@ -136,12 +136,10 @@ static ls_status prepare(moments *m, ls_dataset *dataset)
 static ls_status share_first_row(ls_session *session, moments *m, ls_dataset *dataset)
 {
     const size_t row_size = (size_t)m->n_features * sizeof(double);
-    double y;
     ls_status status = ls_alloc(&m->shift, 1, row_size, "first row");
     if (status == LS_OK) status = ls_alloc(&m->total, 1, row_size, "means of the features");
     if (status == LS_OK && session->rank == 0)
-        status =
-            ls_dataset_read_rows(dataset, LS_FLOAT64, 0, 1, m->shift, ls_dataset_has_y(dataset) ? &y : NULL);
+        status = ls_dataset_read_rows(dataset, LS_FLOAT64, 0, 1, m->shift, NULL);
     LS_TRY(ls_session_agree(session, status));
     return ls_broadcast(session, m->shift, row_size);
 }

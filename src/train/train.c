@@ -451,7 +451,9 @@ static ls_status decide(run *r)
 static void restore_best(run *r)
 {
     ls_model *model = r->model;
+    r->history->model_epoch = r->history->n_epochs - 1;
     if (!model->best_parameters) return;
+    r->history->model_epoch = r->position.monitor.stopping.epoch;
     notice(r, "restoring the weights of epoch %lld, the best one",
            (long long)r->position.monitor.stopping.epoch + 1);
     memcpy(model->parameters, model->best_parameters,

@@ -17,6 +17,7 @@
 #include "train/checkpoint.h"
 #include "train/handout.h"
 #include "train/journal.h"
+#include "train/monitor.h"
 #include "train/options.h"
 #include "train/record.h"
 #include "train/trial_tables.h"
@@ -193,6 +194,14 @@ static ls_status make_base(const ls_handout *t, ls_model **base)
     return ls_worker_model(&trial, ls_dataset_n_features(t->worker.train), t->options->seed, base);
 }
 
+/* What no training could do is told before the first one. */
+static ls_status check_monitor(const ls_handout *t, const ls_model *base)
+{
+    ls_train_options train = t->options->train;
+    train.validation = t->worker.validation;
+    return ls_monitor_check(&train, base->loss);
+}
+
 static ls_status prepare(ls_handout *t)
 {
     char *text;
@@ -209,6 +218,7 @@ static ls_status prepare(ls_handout *t)
     if (t->options->train.output) LS_TRY(ls_session_check_output(t->session, t->options->train.output));
     LS_TRY(ls_session_agree(t->session, make_directory(t)));
     status = ls_session_agree(t->session, make_base(t, &base));
+    if (status == LS_OK) status = check_monitor(t, base);
     if (status == LS_OK) status = hold_data(t, base);
     if (status == LS_OK) status = make_settings(t, base, &settings);
     ls_model_free(base);

@@ -78,22 +78,29 @@ static ls_status prepare(const ls_worker *worker, const ls_unit *unit, worker_pa
     return LS_OK;
 }
 
+/* A training counts by the model that it ends with. */
+static ls_status measure(const ls_worker *worker, const ls_model *model, const ls_history *history,
+                         ls_outcome *outcome)
+{
+    const ls_epoch_record *record = &history->epochs[history->model_epoch];
+    ls_metrics validation = record->validation;
+    if (validation.n_samples == 0)
+        LS_TRY(ls_evaluate(worker->group, model, worker->validation, NULL, &validation));
+    outcome->epochs = history->n_epochs;
+    ls_measures_take(&worker->trials->measures, &record->metrics, &validation, outcome->measures);
+    return LS_OK;
+}
+
 static ls_status train(const ls_worker *worker, const ls_unit *unit, ls_outcome *outcome)
 {
     ls_trial settings;
     ls_model *model = NULL;
     ls_history history = {0};
-    ls_metrics validation;
     worker_paths paths;
     ls_status status = ls_session_agree(worker->group, prepare(worker, unit, &paths, &settings, &model));
     if (status == LS_OK)
         status = ls_train(worker->group, model, worker->train, &settings.train, &worker->observer, &history);
-    if (status == LS_OK) status = ls_evaluate(worker->group, model, worker->validation, NULL, &validation);
-    if (status == LS_OK) {
-        outcome->epochs = history.n_epochs;
-        ls_measures_take(&worker->trials->measures, &history.epochs[history.n_epochs - 1].metrics,
-                         &validation, outcome->measures);
-    }
+    if (status == LS_OK) status = measure(worker, model, &history, outcome);
     ls_history_clear(&history);
     ls_model_free(model);
     return status;
@@ -119,6 +126,7 @@ ls_status ls_worker_train_best(const ls_worker *worker, int64_t trial, int64_t e
     if (is_halved(worker->trials)) settings.train.epochs = epochs;
     settings.train.checkpoint_dir = NULL;
     settings.train.resume = false;
+    settings.train.validation = worker->validation;
     settings.train.output = worker->trials->options->train.output;
     return ls_train(worker->group, *model, worker->train, &settings.train, &worker->observer, history);
 }

@@ -52,9 +52,13 @@ class Job:
             return [json.loads(line.split(" ", 1)[1]) for line in f.read().split("\n")[1:-1]]
 
 
+STOPPING = ("--epochs", 40, "--early-stopping", 1, "--restore-best", "--validation-split", 0.25, "--normalize", "--class-weight", "1,2")
+
+
 def same_on_any_ranks(job):
     kinds = {"random": ("--trials", 14, "--executions-per-trial", 2, "--epochs", 3),
-             "halving": ("--search", "halving", "--trials", 9, "--epochs", 9, "--objective", "val_accuracy")}
+             "halving": ("--search", "halving", "--trials", 9, "--epochs", 9, "--objective", "val_accuracy"),
+             "stopping": ("--trials", 8, "--executions-per-trial", 2, *STOPPING)}
     for name, options in kinds.items():
         job.search(name + "-0", 0, *options)
         for ranks, more in ((2, ()), (3, ("--memory", "1k")), (5, ("--ranks-per-trial", 2))):
@@ -74,19 +78,41 @@ def same_on_any_ranks(job):
     check(len(seeds) == 28, "seeds", seeds)
 
 
+def finished(job, name):
+    """The trials of a search that have a result, the best first."""
+    with open("%s/%s/results.json" % (job.directory, name)) as f:
+        return sorted((t for t in json.load(f)["trials"] if t["status"] == "finished"), key=lambda t: t["rank"])
+
+
+def by_hand(job, trial, execution, *options):
+    model, history = job.directory + "/by-hand.h5", job.directory + "/by-hand.csv"
+    settings = trial["settings"]
+    expect(0, job.lockstep, ["train", job.data, "--hidden", ",".join(map(str, settings["hidden"])), "--activation", settings["activation"],
+                             "--learning-rate", repr(settings["learning_rate"]), "--batch-size", settings["batch_size"], "--seed",
+                             execution["seed"], "-o", model, "--history", history, *options], 2)
+    with open(history, newline="") as f:
+        return model, [{key: float(value) for key, value in row.items()} for row in csv.DictReader(f)]
+
+
 def a_row_is_what_train_gives(job):
     """The seed and the settings of a row are all that it takes to train it by hand."""
-    with open(job.directory + "/random-0/results.json") as f:
-        trial = next(t for t in json.load(f)["trials"] if t["status"] == "finished")
-    model = job.directory + "/by-hand.h5"
-    settings = trial["settings"]
+    trial = finished(job, "random-0")[-1]
     for execution in trial["executions"]:
-        expect(0, job.lockstep, ["train", job.data, "--hidden", ",".join(map(str, settings["hidden"])), "--activation",
-                                 settings["activation"], "--learning-rate", repr(settings["learning_rate"]), "--batch-size",
-                                 settings["batch_size"], "--seed", execution["seed"], "--epochs", 3, "-o", model], 2)
+        model, _ = by_hand(job, trial, execution, "--epochs", 3)
         result = expect(0, job.lockstep, ["evaluate", model, job.data, "--json"])
         loss = json.loads(result.stdout)["test"]["loss"]
         check(abs(loss - execution["measures"]["val_loss"]) < 1e-12, "val_loss by hand", loss, execution)
+    stopped = [trial for trial in finished(job, "stopping-0") if trial["executions"][0]["epochs"] < 40]
+    check(stopped, "no trial stopped early")
+    # With early stopping it is the best epoch's, and the best model is the one by hand, byte by byte.
+    trial = finished(job, "stopping-0")[0]
+    for execution in trial["executions"]:
+        model, history = by_hand(job, trial, execution, *STOPPING)
+        best = min(history, key=lambda row: row["val_loss"])
+        check(all(best[name] == value for name, value in execution["measures"].items()), "the best epoch by hand", best, execution)
+        check(len(history) == execution["epochs"], "epochs by hand", len(history), execution)
+        if execution is trial["executions"][0]:
+            check(same_bytes(model, job.directory + "/stopping-0/best.h5"), "the best model by hand")
 
 
 def halving_promotes(job):

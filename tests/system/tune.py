@@ -115,6 +115,22 @@ def a_row_is_what_train_gives(job):
             check(same_bytes(model, job.directory + "/stopping-0/best.h5"), "the best model by hand")
 
 
+def courses_exercise(job):
+    """README's exercise, smaller: three classes, Adam, early stopping, the best model trained anew and judged once."""
+    data, space = job.directory + "/course.h5", os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/course_space.json")
+    expect(0, job.lockstep, ["generate", "-o", data, "--n-samples", 3000, "--n-features", 6, "--n-informative", 6, "--n-redundant", 0,
+                             "--n-classes", 3, "--n-clusters-per-class", 1, "--class-sep", 2, "--random-state", 7, "--train-size", 0.9])
+    for ranks in (1, 2):
+        run = expect(0, job.lockstep, ["tune", data, "--space", space, "--dir", "%s/course-%d" % (job.directory, ranks), "--validation-split",
+                                       0.22222, "--optimizer", "adam", "--early-stopping", 2, "--restore-best", "--trials", 6,
+                                       "--executions-per-trial", 2, "--epochs", 12, "--seed", 1, "--verbose", 0], ranks)
+    job.compare("course-1", "course-2")
+    _, accuracy, loss = run.stdout.splitlines()[-2].split()
+    check(float(accuracy) > 0.9 and float(loss) < 0.4, "the best model on /test", run.stdout)
+    values = [[execution["measures"]["val_loss"] for execution in trial["executions"]] for trial in finished(job, "course-1")]
+    check(len(values) == 6 and sorted(map(sum, values)) == list(map(sum, values)), "the best trial first", values)
+
+
 def halving_promotes(job):
     rows = job.rows("halving-0")
     epochs = sorted(int(row["epochs"]) for row in rows if row["status"] != "diverged")
@@ -217,6 +233,7 @@ def main():
     n = 10 if options.long else 1
     same_on_any_ranks(job)
     a_row_is_what_train_gives(job)
+    courses_exercise(job)
     halving_promotes(job)
     grid_is_complete(job)
     journals_are_checked(job)

@@ -4,8 +4,8 @@
     tools/plot_history.py history.csv -o history.png
 
 Reads the columns that lockstep train --history and Keras' CSVLogger write: epoch (from 0), loss and any of
-binary_accuracy, precision, recall, the same with val_ in front, seconds, samples_per_second. Values are the running
-means of an epoch, as Keras shows them.
+binary_accuracy, accuracy, precision, recall, mean_absolute_error, mean_squared_error, the same with val_ in front, seconds,
+samples_per_second. Values are the running means of an epoch, as Keras shows them.
 """
 import argparse
 import csv
@@ -17,7 +17,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (the backend is chosen first)
 from matplotlib.ticker import MaxNLocator  # noqa: E402
 
-MEASURES = {"binary_accuracy": "accuracy", "precision": "precision (PPV)", "recall": "recall (TPR)"}
+MEASURES = {"binary_accuracy": "accuracy", "accuracy": "accuracy", "precision": "precision (PPV)", "recall": "recall (TPR)",
+            "mean_absolute_error": "mean absolute error", "mean_squared_error": "mean squared error"}
 
 
 class InputError(Exception):
@@ -58,11 +59,11 @@ def draw(columns, output):
     epochs = [epoch + 1 for epoch in columns["epoch"]]
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5), constrained_layout=True)
     draw_column(left, epochs, columns, "loss", "loss", "C3")
-    left.set_title("loss (binary cross-entropy)")
+    left.set_title("loss (binary cross-entropy)" if "binary_accuracy" in columns else "loss")
     for number, (name, label) in enumerate(MEASURES.items()):
         if name in columns:
             draw_column(right, epochs, columns, name, label, f"C{number}")
-    right.set_title("measures at threshold 0.5")
+    right.set_title("measures at threshold 0.5" if "binary_accuracy" in columns else "measures")
     for axes in (left, right):
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

@@ -32,10 +32,10 @@ def row_of(settings, evaluation):
     row = dict(settings)
     for name, measures in evaluation.items():
         for measure, value in measures.items():
-            if measure == "confusion_matrix":
+            if measure == "confusion_matrix" and len(value) == 2:
                 (row[f"{name}_tn"], row[f"{name}_fp"]), (row[f"{name}_fn"], row[f"{name}_tp"]) = value
-            else:
-                row[f"{name}_{measure}"] = value
+            else:  # of several classes, as JSON
+                row[f"{name}_{measure}"] = json.dumps(value) if isinstance(value, (list, dict)) else value
     return row
 
 

@@ -177,18 +177,17 @@ def draw_boundaries(directory, search, data, output):
             panel.set_visible(True)
             panel.set_title(title, fontsize=6, pad=2)
             panel.set_aspect("equal")
-            for label, colour in enumerate(plot_boundary.CLASS_COLOURS):
+            plane = None
+            if exists:
+                plane = plot_boundary.predict(plot_boundary.read_model(os.path.join(directory, "models", file)), points)
+            n_classes = plot_boundary.count_classes(sets, plane[0] if exists else y)
+            for label in range(n_classes):
                 shown = x[:SAMPLES][y[:SAMPLES] == label]
-                panel.plot(shown[:, 0], shown[:, 1], colour + ".", ms=0.8, rasterized=True)
+                panel.plot(shown[:, 0], shown[:, 1], f"C{label % plot_boundary.N_COLOURS}.", ms=0.8, rasterized=True)
             panel.set_xlim(-limit, limit)
             panel.set_ylim(-limit, limit)
-            if not exists:
-                continue
-            outputs = plot_boundary.predict(plot_boundary.read_model(os.path.join(directory, "models", file)), points)
-            outputs = outputs.reshape(first.shape)
-            panel.contourf(grid, grid, outputs, levels=[0, 0.5, 1], cmap="RdBu_r", alpha=0.4)
-            if outputs.min() < 0.5 <= outputs.max():
-                panel.contour(grid, grid, outputs, levels=[0.5], colors="black", linewidths=0.7)
+            if exists:
+                plot_boundary.draw_classes(panel, grid, *plane, n_classes, 0.4, 0.7)
     figure.suptitle(f"{search['objective']} of each training", fontsize=9)
     figure.savefig(output, dpi=120)
 

@@ -23,10 +23,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     ls_keras_model_free(keras);
     for (int exact = 0; exact < 2; exact++) {
+        ls_keras_loss loss;
         ls_training_config config;
-        status = ls_keras_training_parse("input", text, exact, &config);
+        status = ls_keras_training_parse("input", text, exact, &loss, &config);
         FUZZ_ASSERT_TOLD(status);
         FUZZ_ASSERT(status != LS_OK || isfinite(config.learning_rate));
+        FUZZ_ASSERT(status != LS_OK || (loss.label_smoothing >= 0 && loss.label_smoothing <= 1));
         FUZZ_ASSERT(status != LS_OK || ls_optimizer_check(&config.optimizer) == LS_OK);
     }
     free(text);

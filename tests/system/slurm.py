@@ -276,6 +276,8 @@ class Together:
         site.cluster.call("scancel", self.cancelled.id)
         self.by_mpirun.wait_checkpoint()
         site.cluster.call("scancel", "--signal=USR1", "--batch", self.by_mpirun.id)
+        self.tune = submit_search(site)
+        interrupt_search(site, self.tune)
 
         self.plain = Job(site, "train", "plain", "--nodes=2", "--ntasks-per-node=2", TRAINING=SETTINGS + " --epochs 2")
         self.missing = Job(site, "train", "missing", *TWO, DATA="missing.h5")
@@ -283,7 +285,6 @@ class Together:
         self.beyond = Job(site, "sweep", "beyond", "--array=4", ARCHITECTURES="2 3,2", SEEDS="1 2")
         self.scaling = Job(site, "scaling", "scaling", *TWO, "--oversubscribe", RANKS="1 2", SCALING="strong", NETWORKS="3",
                            SAMPLES="2000", BATCHES="64 128", EPOCHS="2", REPETITIONS="1", TRAINING="--shuffle none")
-        self.tune = submit_search(site)
         self.notebooks = [Job(site, "notebook", f"notebook-{n}", f"--ntasks={n}") for n in (1, 2)]
 
     def check_tune(self):
@@ -396,7 +397,7 @@ class Together:
               self.broken.about())
 
 
-SEARCH = "--search random --trials 12 --epochs 1500 --batch-size 64 --seed 3"
+SEARCH = "--search random --trials 16 --epochs 1000 --batch-size 64 --seed 3"
 
 
 def submit_search(site):
@@ -404,16 +405,22 @@ def submit_search(site):
     return Job(site, "tune", "tune", *TWO, SPACE="space.json", SEARCH=SEARCH)
 
 
-def check_search(site, job):
-    """Interrupted after its first trials, it goes on to the tables of a plain process."""
-    def journal():
-        return site.read(job.run + "/journal").splitlines()
-    job.wait(lambda: len(journal()) > 2 or job.state() not in ("PENDING", "RUNNING"), "finish a trial")
+def journal(site, job):
+    return site.read(job.run + "/journal").splitlines()
+
+
+def interrupt_search(site, job):
+    """While most trials are still to come."""
+    job.wait(lambda: len(journal(site, job)) > 1 or job.state() not in ("PENDING", "RUNNING"), "finish a trial")
     site.cluster.call("scancel", "--signal=USR1", "--batch", job.id)
+
+
+def check_search(site, job):
+    """Interrupted, it goes on to the tables of a plain process."""
     job.check_ended("COMPLETED", 0)
     check(job.restarts() > 0 and "stopped by a signal" in job.log() and "trainings have been done before" in job.log(),
           "the search does not go on:", job.about())
-    check(len(journal()) == 13, "a line for each trial:", journal())
+    check(len(journal(site, job)) == 17, "a line for each trial:", journal(site, job))
     expect(0, site.lockstep, ["tune", "data.h5", "--space", "space.json", *SEARCH.split(), "--dir", "search"], directory=site.directory)
     for ours, theirs in (("results.csv", "results.csv"), ("results.json", "results.json"), ("best.h5", "model.h5")):
         check(same_bytes(site.path("search/" + ours), site.path(f"{job.run}/{theirs}")), "the search under SLURM:", theirs)

@@ -60,6 +60,9 @@ static void print_table(const ls_model *model)
         const ls_layer *layer = &model->layers[i];
         char name[64], shape[32];
         snprintf(name, sizeof name, "%.40s (%s)", layer->name, ls_activation_name(layer->activation));
+        if (layer->dropout > 0)
+            snprintf(name, sizeof name, "%.20s (%s, drops %g)", layer->name,
+                     ls_activation_name(layer->activation), layer->dropout);
         snprintf(shape, sizeof shape, "(None, %lld)", (long long)layer->units);
         with_commas(number, sizeof number, (layer->n_inputs + 1) * layer->units);
         cells(b, name, shape, number);

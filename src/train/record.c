@@ -45,6 +45,24 @@ static bool parse_metrics(json_t *json, ls_metrics *m)
     return n_counted == 0 || n_counted == m->n_samples;
 }
 
+/* What the weights do not tell: activations, what is dropped, the loss. */
+static bool add_network(const ls_model *model, json_t *settings)
+{
+    json_t *layers = json_array();
+    for (int64_t i = 0; i < model->n_layers; i++) {
+        const ls_layer *layer = &model->layers[i];
+        if (json_array_append_new(layers, json_pack("[I, s, f]", (json_int_t)layer->units,
+                                                    ls_activation_name(layer->activation), layer->dropout)) !=
+            0) {
+            json_decref(layers);
+            return false;
+        }
+    }
+    return json_object_set_new(settings, "layers", layers) == 0 &&
+           json_object_set_new(settings, "loss", json_string(ls_loss_name(model->loss))) == 0 &&
+           json_object_set_new(settings, "label_smoothing", json_real(model->label_smoothing)) == 0;
+}
+
 ls_status ls_record_settings(const ls_order *order, const ls_model *model, const ls_train_options *options,
                              const char *data, const char *validation, const ls_engine_kind *engine,
                              json_t **settings)
@@ -60,8 +78,9 @@ ls_status ls_record_settings(const ls_order *order, const ls_model *model, const
                   "shuffle", (int)options->shuffle, "shards", (json_int_t)order->n_shards, "normalize",
                   (int)options->normalize, "initial weights", weights, "engine", engine->name, "reduction",
                   options->reduction == LS_REDUCTION_TREE ? "tree" : "mpi", "arithmetic", arithmetic);
-    return *settings ? ls_monitor_add_settings(options, *settings)
-                     : ls_fail(LS_E_MEMORY, "settings of the run: no memory");
+    if (!*settings || !add_network(model, *settings))
+        return ls_fail(LS_E_MEMORY, "settings of the run: no memory");
+    return ls_monitor_add_settings(options, *settings);
 }
 
 /* The measures of all epochs, of the training or of the validation data, which there may be none of. NULL
@@ -171,7 +190,7 @@ ls_status ls_record_compare(const char *file, json_t *stored, json_t *now)
     {
         json_t *then = json_object_get(stored, key);
         if (then && json_equal(then, value)) continue;
-        char *a = then ? json_dumps(then, JSON_ENCODE_ANY) : NULL, *b = json_dumps(value, JSON_ENCODE_ANY);
+        char *a = then ? json_dumps(then, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15)) : NULL, *b = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
         const ls_status status = ls_fail(LS_E_USAGE, "%s: %s was %s when the run began and is %s now: %s",
                                          file, key, a ? a : "not known", b ? b : "unknown", advice(key));
         free(a);

@@ -269,16 +269,17 @@ def refused(folder):
     def out():
         return dense(1, "sigmoid", name="out")
 
-    cases = [("has the class Dropout", [keras.layers.Dropout(0.2, name="drop"), out()]),
-             ("layer a: activation selu", [dense(3, "selu", name="a"), out()]),
+    cases = [("layer drop: Dropout of the inputs", [keras.layers.Dropout(0.2, name="drop"), out()]),
+             ("has the class BatchNormalization", [dense(3, name="a"), keras.layers.BatchNormalization(), out()]),
+             ("layer a: activation swish", [dense(3, "silu", name="a"), out()]),
              ("layer a: use_bias is false", [dense(3, use_bias=False, name="a"), out()]),
              ("layer a: kernel_regularizer (OrthogonalRegularizer)",
               [dense(3, kernel_regularizer=keras.regularizers.OrthogonalRegularizer(), name="a"), out()]),
              ("layer a: bias_constraint (NonNeg)", [dense(3, bias_constraint="non_neg", name="a"), out()]),
              ("layer a: dtype mixed_float16", [dense(3, dtype="mixed_float16", name="a"), out()]),
              ("layer a: trainable is false", [dense(3, trainable=False, name="a"), out()]),
-             ("activation softmax", [dense(3, "softmax", name="a")]),
-             ("1 linear unit", [dense(1)]), ("2 sigmoid units", [dense(2, "sigmoid")])]
+             ("layer a: activation softmax", [dense(3, "softmax", name="a"), out()]),
+             ("2 sigmoid units", [dense(2, "sigmoid")])]
     for message, layers in cases:
         keras.Sequential([keras.Input((4,)), *layers]).save(file)
         text = run("predict", file, data, "-o", f"{folder}/none.h5", status=3)
@@ -287,9 +288,9 @@ def refused(folder):
     keras.Model(inputs, out()(inputs)).save(file)
     check("refused: Functional", "Functional" in run("evaluate", file, data, status=3))
     model = keras.Sequential([keras.Input((4,)), out()])
-    model.compile("sgd", "mean_squared_error")
+    model.compile("sgd", "mean_squared_logarithmic_error")
     model.save(file)
-    check("refused: loss", "mean_squared_error" in (text := run("evaluate", file, data, status=3)), text)
+    check("refused: loss", "mean_squared_logarithmic_error" in (text := run("evaluate", file, data, status=3)), text)
     model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
     model.save(file)
     check("refused: logits", "from_logits" in run("evaluate", file, data, status=3))

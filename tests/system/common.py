@@ -216,6 +216,38 @@ def expect(code, lockstep, arguments, ranks=0, message=None, **options):
     return r
 
 
+def simd_sets():
+    """What LOCKSTEP_SIMD can name on this processor: the vector instructions of the engine simd."""
+    flags = set()
+    with open("/proc/cpuinfo") as f:
+        for line in f:
+            if line.startswith("flags"):
+                flags = set(line.split())
+                break
+    needed = {"avx512": {"avx512f", "avx512vl", "avx512dq", "avx512bw"}, "avx2": {"avx2", "fma"}, "portable": set()}
+    return [name for name in needed if needed[name] <= flags]
+
+
+# Options of a training with everything that the data of make_classes allow. It is on a plateau several times and stops early.
+EVERYTHING = ["--optimizer", "adam", "--learning-rate", 0.02, "--clipnorm", 1, "--l2", 1e-4, "--dropout", 0.2,
+              "--label-smoothing", 0.1, "--class-weight", "1,2,0.5", "--validation", "test", "--early-stopping", 9,
+              "--restore-best", "--reduce-lr", 0.5, "--reduce-lr-patience", 2, "--normalize"]
+
+
+def make_classes(lockstep, path, n_samples):
+    """Data of three classes, features of other sizes and weighted samples, with a set for validation; returns path."""
+    import h5py
+    import numpy as np
+    expect(0, lockstep, ["generate", "-o", path, "--n-samples", n_samples + 100, "--n-features", 4, "--n-classes", 3,
+                         "--n-informative", 3, "--n-redundant", 0, "--flip-y", 0.2, "--random-state", 6, "--scale", "1,1000,0.01,1",
+                         "--train-size", n_samples])
+    rng = np.random.RandomState(7)
+    with h5py.File(path, "r+") as f:
+        for part in ("train", "test"):
+            f[part + "/sample_weight"] = rng.uniform(0, 2, len(f[part + "/y"]))
+    return path
+
+
 def same_bytes(a, b):
     with open(a, "rb") as f, open(b, "rb") as g:
         return f.read() == g.read()

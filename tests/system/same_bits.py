@@ -5,7 +5,8 @@ Model files, checkpoints, histories, measures and predictions of the same job as
 are compared byte by byte, over types, orders of the rows, batch sizes, shards, architectures and kinds of data files, for every
 engine that the command offers. Each case runs on three of these numbers of ranks; types, orders and engines meet all of them, and any two
 numbers meet in a case. The plain process keeps all rows in memory; half of the others stream them, and data that can be made on the fly
-are. --long runs each case on all of them and adds random combinations, four times as many.
+are. Trainings with everything at once (classes, weights, dropout, optimizers, validation, early stopping, normalised inputs) also change
+the vector instructions. --long runs each case on all of them and adds random combinations, four times as many.
 """
 import csv
 import os
@@ -32,22 +33,24 @@ def some_ranks(i, long):
 
 class Case:
     def __init__(self, data, dtype="float32", shuffle="epoch", batch=32, shards=None, hidden="", activation="tanh", epochs=2,
-                 every="7steps"):
+                 every="7steps", extra=()):
         self.__dict__.update(locals())
 
     def train(self, directory, ranks):
         rows = ["--generate"] + MADE if ranks in (3, 7) and "made" in self.data else [self.data]
         memory = {0: "256M", 1: "0", 3: "20k", 5: "0", 8: "40k"}.get(ranks)
-        options = ["train"] + rows + (["--memory", memory] if memory else []) + ["--dtype", self.dtype, "--shuffle", self.shuffle, "--batch-size", self.batch,
-                   "--hidden", self.hidden, "--activation", self.activation, "--epochs", self.epochs, "--seed", 3,
-                   "--learning-rate", 0.1, "--verbose", 0, "-o", directory + "/m.h5", "--history", directory + "/h.csv"]
+        options = ["train"] + rows + (["--memory", memory] if memory else [])
+        options += ["--dtype", self.dtype, "--shuffle", self.shuffle, "--batch-size", self.batch, "--hidden", self.hidden,
+                    "--activation", self.activation, "--epochs", self.epochs, "--seed", 3, "--learning-rate", 0.1, "--verbose", 0,
+                    "-o", directory + "/m.h5", "--history", directory + "/h.csv", *self.extra]
         if self.every:
             options += ["--checkpoint-dir", directory + "/ck", "--checkpoint-every", self.every, "--keep", 3]
         return options + (["--shards", self.shards] if self.shards else [])
 
     def __str__(self):
-        return "%s %s shuffle=%s batch=%s shards=%s hidden=%r %s" % (
-            os.path.basename(self.data), self.dtype, self.shuffle, self.batch, self.shards, self.hidden, self.activation)
+        return "%s %s shuffle=%s batch=%s shards=%s hidden=%r %s %s" % (
+            os.path.basename(self.data), self.dtype, self.shuffle, self.batch, self.shards, self.hidden, self.activation,
+            " ".join(map(str, self.extra)))
 
 
 def make_data(lockstep, directory):
@@ -77,10 +80,10 @@ def without_times(path):
     return [row[:-2] for row in rows]
 
 
-def train(lockstep, case, directory, ranks, engine):
+def train(lockstep, case, directory, ranks, engine, **options):
     shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
-    return expect(0, lockstep, case.train(directory, ranks) + engine, ranks)
+    return expect(0, lockstep, case.train(directory, ranks) + engine, ranks, **options)
 
 
 def compare(case, r, reference, directory):
@@ -118,6 +121,33 @@ def trained(lockstep, directory, all_cases, engines, long):
         check(len(met) == (4 if i == 0 else 1) * len(RANKS), "not all pairs have been met:", sorted(met))
         print("train%s: %d cases on %s ranks: %d checks, %d failed"
               % ("".join(" " + e for e in engine), len(cases), RANKS, common.n_checks - before[0], common.n_failed - before[1]))
+
+
+def everything(lockstep, directory, engines):
+    """What may go into a training, at once; with simd, whose bits are the same on every processor, also other instructions."""
+    before = common.n_checks, common.n_failed
+    reference, other, sets = directory + "/reference", directory + "/other", common.simd_sets()
+    numbers = directory + "/numbers.h5"
+    rng = np.random.RandomState(8)
+    with h5py.File(numbers, "w") as f:
+        x = rng.normal(size=(411, 3)).astype("f4")
+        f["train/X"], f["train/y"] = x, x @ rng.normal(size=(3, 2)) + rng.normal(size=(411, 2))
+        f["train/sample_weight"] = rng.uniform(0, 3, 411)
+    cases = [
+        Case(common.make_classes(lockstep, directory + "/classes.h5", 411), hidden="7,5", epochs=60, every="1epochs",
+             extra=common.EVERYTHING),
+        Case(numbers, "float64", batch=50, shards=16, hidden="6", activation="leaky_relu", epochs=60,
+             extra=["--loss", "huber", "--optimizer", "rmsprop", "--learning-rate", 0.05, "--momentum", 0.5, "--centered",
+                    "--global-clipnorm", 1, "--l1", 1e-4, "--dropout", 0.1, "--schedule", "cosine", "--warmup-steps", 9,
+                    "--validation-split", 0.3, "--monitor", "val_mean_absolute_error", "--early-stopping", 4, "--normalize"])]
+    for engine in engines:
+        for i, case in enumerate(cases):
+            r = train(lockstep, case, reference, 0, engine, message="early stopping, .* was best in epoch")
+            check(4 < len(without_times(reference + "/h.csv")) < case.epochs, "not stopped on the way:", case, r)
+            for j, ranks in enumerate((1, 2, 3, 5) if engine[-1] == "simd" else (2 + i,)):
+                compare(case, train(lockstep, case, other, ranks, engine, environment={"LOCKSTEP_SIMD": sets[(i + j) % len(sets)]}
+                                    if engine[-1] == "simd" else None), reference, other)
+    print("everything at once: %d checks, %d failed" % (common.n_checks - before[0], common.n_failed - before[1]))
 
 
 def measured(lockstep, directory, cases, engines, long):
@@ -191,6 +221,7 @@ def main():
         choose = random.Random(options.seed)
         cases += [random_case(choose, files) for _ in range(4 * len(cases))]
     trained(lockstep, directory, cases, engines, options.long)
+    everything(lockstep, directory, engines)
     measured(lockstep, directory, [cases[0], cases[6], cases[12]], engines, options.long)
     other_modes(lockstep, directory, files)
     common.finish()

@@ -175,8 +175,9 @@ def measures_are_those_of_sklearn():
         tool(name + ".npz", "-o", name + ".h5")
         ours, theirs = [], []
         # scikit-learn halves the squared error.
-        network = functools.partial(MLPRegressor if is_regression else MLPClassifier, hidden_layer_sizes=hidden, activation="tanh", solver="sgd", momentum=0, alpha=0,
-                                    batch_size=how["batch_size"], learning_rate_init=how["learning_rate"] * (2 if is_regression else 1),
+        network = functools.partial(MLPRegressor if is_regression else MLPClassifier, hidden_layer_sizes=hidden, activation="tanh",
+                                    solver="sgd", momentum=0, alpha=0, batch_size=how["batch_size"],
+                                    learning_rate_init=how["learning_rate"] * (2 if is_regression else 1),
                                     max_iter=how["epochs"], n_iter_no_change=how["epochs"])
         for seed in range(3):
             lockstep("train", name + ".h5", "--hidden", ",".join(map(str, hidden)), "--activation", "tanh", "--normalize", "--seed", seed,

@@ -20,7 +20,8 @@ static void NAME(forward)(const ls_engine *engine, const REAL *x, int64_t n_rows
         state->kernel->activate(layer->activation, n_rows * units, out, state->slopes[l]);
         if (!trains || layer->dropout == 0) continue;
         const ls_dropout_block block = {engine->first_sample, n_rows, 1, units, 1};
-        ls_dropout_fill(state->dropout, l, &block, state->factors);
+        void *factors = state->factors;
+        ls_dropout_fill(state->dropout, l, &block, 1, &factors);
         state->kernel->multiply(n_rows * units, out, state->factors);
         state->kernel->multiply(n_rows * units, state->slopes[l], state->factors);
     }

@@ -22,8 +22,10 @@ typedef struct ls_dropout_block {
     int64_t unit_values; /* from one unit's to the next one's */
 } ls_dropout_block;
 
-/* Writes the factors of all units of a layer, in the model's dtype: 0 with the probability `dropout` of the
- * layer, otherwise 1 / (1 - dropout) (inverted dropout, as Keras' layer). */
-void ls_dropout_fill(ls_dropout *dropout, int64_t layer, const ls_dropout_block *block, void *factors);
+/* Writes the factors of all units of a layer for each of n_blocks blocks to factors[i], in the model's dtype:
+ * 0 with the probability `dropout` of the layer, otherwise 1 / (1 - dropout) (inverted dropout, as Keras'
+ * layer). Cheapest for blocks whose samples follow one another. */
+void ls_dropout_fill(ls_dropout *dropout, int64_t layer, const ls_dropout_block *blocks, int64_t n_blocks,
+                     void *const *factors);
 
 #endif

@@ -69,7 +69,8 @@ static void NAME(forward)(const ls_engine *engine, const REAL *x, bool trains)
         REAL *factors = state->factors;
         if (drops) {
             const ls_dropout_block block = {engine->first_sample, 1, 1, 1, 1};
-            ls_dropout_fill(state->dropout, l, &block, factors);
+            void *to = factors;
+            ls_dropout_fill(state->dropout, l, &block, 1, &to);
         }
         for (int64_t j = 0; j < layer->units; j++) {
             REAL z = 0;

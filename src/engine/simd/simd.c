@@ -295,16 +295,19 @@ static void drop(void *context, int64_t begin, int64_t n_steps)
         const ls_simd_layer *layer = &state->network.layers[l];
         if (!layer->mask_row) continue;
         char *rows = state->workspace + (size_t)layer->mask_row * stride * size;
+        ls_dropout_block blocks[LS_SIMD_LANES_FLOAT32];
+        void *factors[LS_SIMD_LANES_FLOAT32];
         int64_t sample = state->group_sample;
         for (int64_t s = 0; s < state->group_shards; s++) {
-            const ls_dropout_block block = {.first_sample = sample + begin * lanes,
-                                            .n_steps = n_steps,
-                                            .lanes = lanes,
-                                            .step_values = state->group_width,
-                                            .unit_values = (int64_t)stride};
-            ls_dropout_fill(state->dropout, l, &block, rows + (size_t)(s * lanes) * size);
+            blocks[s] = (ls_dropout_block){.first_sample = sample + begin * lanes,
+                                           .n_steps = n_steps,
+                                           .lanes = lanes,
+                                           .step_values = state->group_width,
+                                           .unit_values = (int64_t)stride};
+            factors[s] = rows + (size_t)(s * lanes) * size;
             sample += state->group_rows[s];
         }
+        ls_dropout_fill(state->dropout, l, blocks, state->group_shards, factors);
     }
 }
 

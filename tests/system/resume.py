@@ -2,8 +2,9 @@
 """Stopped anywhere and resumed on another number of ranks: resume.py PATH_TO_lockstep [--long] [--seed N]
 
 Chains of stops (signals to one rank or to mpirun, SIGKILL of one rank or of mpirun, a smaller number of epochs) at random steps, in the
-middle of epochs too, end with the files of the uninterrupted run, byte by byte. What decides the result must not change on the way, what
-does not may. --long makes ten times as many chains.
+middle of epochs too, end with the files of the uninterrupted run, byte by byte: of a plain training, and of one with everything at once
+(classes, weights, dropout, Adam, early stopping and more), with other vector instructions from run to run. What decides the result must
+not change on the way, what does not may. --long makes ten times as many chains.
 """
 import csv
 import json
@@ -26,15 +27,23 @@ RANKS = (0, 1, 2, 3, 4, 5, 7, 8)
 
 
 class Job:
-    """The training that every test here stops and resumes."""
+    """A training that is stopped and resumed: the plain one, or one with everything at once, which stops early by itself."""
 
-    def __init__(self, lockstep, directory):
+    def __init__(self, lockstep, directory, everything=False):
         self.lockstep, self.directory = lockstep, directory
         self.data, self.reference = directory + "/data.h5", directory + "/reference"
         self.options = {"--hidden": "16,8", "--batch-size": BATCH, "--epochs": EPOCHS, "--seed": 5, "--learning-rate": 0.05}
-        expect(0, lockstep, ["generate", "-o", self.data, "--n-samples", ROWS + 100, "--n-features", 5, "--n-informative", 3,
-                             "--n-redundant", 0, "--random-state", 3, "--train-size", ROWS])
-        expect(0, lockstep, self.arguments(self.reference, every="1epochs", resume=False))
+        self.more = common.EVERYTHING if everything else []
+        if everything:
+            common.make_classes(lockstep, self.data, ROWS)
+        else:
+            expect(0, lockstep, ["generate", "-o", self.data, "--n-samples", ROWS + 100, "--n-features", 5, "--n-informative", 3,
+                                 "--n-redundant", 0, "--random-state", 3, "--train-size", ROWS])
+        r = expect(0, lockstep, self.arguments(self.reference, every="1epochs", resume=False))
+        self.end = steps_in(self.reference + "/ck")[-1]
+        stops = re.findall(r"early stopping|on a plateau", r.stderr)
+        check((stops.count("early stopping") == 1 and len(stops) > 2 and EPOCHS * STEPS // 2 < self.end < EPOCHS * STEPS)
+              if everything else self.end == EPOCHS * STEPS, "ends after", self.end / STEPS, "epochs:", r)
 
     def arguments(self, directory, every="5steps", resume=True, data=None, **changed):
         os.makedirs(directory, exist_ok=True)
@@ -45,12 +54,12 @@ class Job:
         for name, value in options.items():
             if value is not None:
                 result += [name, value]
-        return result
+        return result + self.more
 
     def compare(self, directory, *what):
         check(same_bytes(self.reference + "/m.h5", directory + "/m.h5"), "the model file differs", *what)
         check(measures(self.reference + "/h.csv") == measures(directory + "/h.csv"), "the history differs", *what)
-        name = "/ck/checkpoint-%012d.weights.h5" % (EPOCHS * STEPS)
+        name = "/ck/checkpoint-%012d.weights.h5" % self.end
         check(same_bytes(self.reference + name, directory + name), "the last checkpoint differs", *what)
 
 
@@ -86,12 +95,13 @@ def stop(choose, job, directory, kind, ranks, every, step):
     """Runs the job up to about step; True if it was stopped there."""
     memory = (None, "0", "20k")[step % 3]  # rows kept, streamed, or some of either
     arguments = job.arguments(directory, every, memory=memory)
+    environment = {"LOCKSTEP_SIMD": choose.choice(common.simd_sets())}
     if kind == "epochs":
         arguments = job.arguments(directory, every, memory=memory, epochs=min(EPOCHS, step // STEPS + 1))
-        r = Run(job.lockstep, arguments, ranks).wait()
+        r = Run(job.lockstep, arguments, ranks, environment).wait()
         check(r.code == 0, kind, r)
         return check(steps_in(directory + "/ck")[-1] == min(EPOCHS, step // STEPS + 1) * STEPS, kind, r)
-    r = Run(job.lockstep, arguments, ranks)
+    r = Run(job.lockstep, arguments, ranks, environment)
     stopped = wait_for_step(r, directory + "/ck", step)
     if stopped:
         name, whom = kind.split()
@@ -112,7 +122,8 @@ def stop(choose, job, directory, kind, ranks, every, step):
         said = re.search(r"stopped by a signal in epoch (\d+) after step (\d+); its checkpoint is in", r.stderr)
         check(said and (int(said.group(1)) - 1) * STEPS + int(said.group(2)) == steps_in(directory + "/ck")[-1],
               "newest checkpoint", steps_in(directory + "/ck"), "of", r)
-        check(len(r.messages()) == 2 if "resumed from" in r.stderr or "starting anew" in r.stderr else False, "messages of", r)
+        said = [line for line in r.messages() if "on a plateau" not in line]
+        check(len(said) == 2 and re.search("resumed from|starting anew", said[0]), "messages of", r)
     return True
 
 
@@ -122,7 +133,7 @@ def chains(job, choose, n):
     for i in range(n):
         directory = job.directory + "/chain"
         shutil.rmtree(directory, ignore_errors=True)
-        steps = sorted(choose.sample(range(1, EPOCHS * STEPS * 3 // 4), choose.randint(1, 3)))
+        steps = sorted(choose.sample(range(1, job.end * 3 // 4), choose.randint(1, 3)))
         said = []
         for j, step in enumerate(steps):
             kind = STOPS[(i + j * 5) % len(STOPS)]
@@ -137,8 +148,8 @@ def chains(job, choose, n):
         r = expect(0, job.lockstep, job.arguments(directory, "1epochs"), ranks, message="resumed from .*, after epoch")
         job.compare(directory, *said, r)
     check(n_stops >= n, "too few stops came before the end:", kinds)
-    print("chains: %d with %d stops (%s): %d checks, %d failed"
-          % (n, n_stops, ", ".join("%d %s" % (c, k) for k, c in sorted(kinds.items())), common.n_checks - before[0],
+    print("chains%s: %d with %d stops (%s): %d checks, %d failed"
+          % (" with everything at once" if job.more else "", n, n_stops, ", ".join("%d %s" % (c, k) for k, c in sorted(kinds.items())), common.n_checks - before[0],
              common.n_failed - before[1]))
 
 
@@ -239,11 +250,11 @@ def ends(job):
         shutil.rmtree(directory, ignore_errors=True)
         expect(0, job.lockstep, job.arguments(directory), ranks, message="ck: no checkpoint yet, starting anew")
         job.compare(directory, "started anew with --resume")
-        written = os.stat(directory + "/ck/checkpoint-%012d.weights.h5" % (EPOCHS * STEPS)).st_mtime_ns
+        written = os.stat(directory + "/ck/checkpoint-%012d.weights.h5" % job.end).st_mtime_ns
         os.unlink(directory + "/m.h5")
         r = expect(0, job.lockstep, job.arguments(directory), ranks, message="resumed from .*, after epoch %d, step 0" % EPOCHS)
         job.compare(directory, "resumed at the end", r)
-        check(os.stat(directory + "/ck/checkpoint-%012d.weights.h5" % (EPOCHS * STEPS)).st_mtime_ns == written,
+        check(os.stat(directory + "/ck/checkpoint-%012d.weights.h5" % job.end).st_mtime_ns == written,
               "the last checkpoint was written again", r)
         check("finished model" in r.stdout, "results at the end:", r)
         # More epochs than at first.
@@ -285,7 +296,8 @@ def main():
     refusals(job)
     periods_and_keep(job)
     ends(job)
-    chains(job, choose, 120 if options.long else 12)
+    chains(job, choose, 60 if options.long else 7)
+    chains(Job(options.lockstep, common.temporary_directory(), everything=True), choose, 60 if options.long else 5)
     common.finish()
 
 

@@ -271,14 +271,14 @@ def refused(folder):
 
     cases = [("layer drop: Dropout of the inputs", [keras.layers.Dropout(0.2, name="drop"), out()]),
              ("has the class BatchNormalization", [dense(3, name="a"), keras.layers.BatchNormalization(), out()]),
-             ("layer a: activation swish", [dense(3, "silu", name="a"), out()]),
+             ("layer a: activation silu", [dense(3, "silu", name="a"), out()]),
              ("layer a: use_bias is false", [dense(3, use_bias=False, name="a"), out()]),
              ("layer a: kernel_regularizer (OrthogonalRegularizer)",
               [dense(3, kernel_regularizer=keras.regularizers.OrthogonalRegularizer(), name="a"), out()]),
              ("layer a: bias_constraint (NonNeg)", [dense(3, bias_constraint="non_neg", name="a"), out()]),
              ("layer a: dtype mixed_float16", [dense(3, dtype="mixed_float16", name="a"), out()]),
              ("layer a: trainable is false", [dense(3, trainable=False, name="a"), out()]),
-             ("layer a: activation softmax", [dense(3, "softmax", name="a"), out()]),
+             ("Dense layer 1 is softmax: only the output layer can be", [dense(3, "softmax", name="a"), out()]),
              ("2 sigmoid units", [dense(2, "sigmoid")])]
     for message, layers in cases:
         keras.Sequential([keras.Input((4,)), *layers]).save(file)

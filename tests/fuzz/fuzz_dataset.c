@@ -40,8 +40,10 @@ static void read_some(ls_dataset *dataset, ls_dtype dtype)
     const int64_t rows = n < ROWS ? n : ROWS;
     if (rows * columns > MAX_VALUES) return;
     const ls_segment segments[] = {{n - rows, rows}, {0, rows}};
+    const ls_targets targets = ls_dataset_targets(dataset);
+    if (rows * ls_targets_row_values(&targets) > MAX_VALUES) return;
     void *x = malloc((size_t)(2 * rows * columns) * sizeof(double));
-    void *y = malloc((size_t)(2 * rows) * sizeof(double));
+    void *y = malloc((size_t)(2 * rows * ls_targets_row_values(&targets)) * sizeof(double));
     const ls_status status =
         ls_dataset_read_segments(dataset, dtype, segments, 2, x, ls_dataset_has_y(dataset) ? y : NULL);
     FUZZ_ASSERT_TOLD(status);

@@ -39,12 +39,15 @@ def build(lockstep):
 
 
 def make_models(lockstep, directory):
-    """Ours with a record, without one, and behind no head."""
+    """Ours with a record, without one, behind no head, and one with layers and state of every kind."""
     data = directory + "/data"
     expect(0, lockstep, ["generate", "-o", data, "--n-samples", 12, "--n-features", 2, "--n-redundant", 0, "--train-size", 8])
     for dtype in ("float32", "float64"):
         expect(0, lockstep, ["train", data, "--hidden", "2", "--batch-size", 4, "--dtype", dtype, "--verbose", 0, "-o",
                              "%s/%s.h5" % (directory, dtype)])
+    expect(0, lockstep, ["train", data, "--loss", "sparse_categorical_crossentropy", "--label-smoothing", 0.1, "--hidden", "2",
+                         "--dropout", 0.2, "--normalize", "--optimizer", "adam", "--l2", 0.1, "--verbose", 0, "-o",
+                         directory + "/everything.h5"])
     os.unlink(data)
     with open(directory + "/float32.h5", "rb") as source, open(directory + "/bare.h5", "wb") as target:
         target.write(source.read()[512:])
@@ -62,6 +65,10 @@ def make_datasets(lockstep, directory):
         file.create_dataset("train/y", data=y.reshape(-1, 1).astype("i8"), chunks=(4, 1), compression="gzip")
     with h5py.File(directory + "/plain.h5", "w") as file:
         file["X"], file["y"] = x.astype("i2"), y.astype(bool)
+    with h5py.File(directory + "/weighted.h5", "w") as file:
+        file["train/X"], file["train/y"], file["train/sample_weight"] = x, np.arange(8) % 3, y + 0.5
+    with h5py.File(directory + "/columns.h5", "w") as file:
+        file["train/X"], file["train/y"] = x, x[:, :2]
     with h5py.File(directory + "/latest.h5", "w", libver="latest") as file:
         file.create_dataset("train/X", data=x, chunks=(4, 3), maxshape=(None, 3))
         file["train/y"], file["test/X"] = y.astype("u1"), x[:2]

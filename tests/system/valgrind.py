@@ -59,6 +59,8 @@ def commands(lockstep):
             (train + " --epochs 3 --checkpoint-every 3steps --resume", 0),
             (train.replace("3,2", "2,2") + " --epochs 4 --resume", 2),
             ("train s.h5 --init m.h5 --dtype float64 --shuffle none --reduction mpi --verify-every 2 --verbose 2", 0),
+            ("train d.h5 --hidden 3 --epochs 2 --verbose 0 --class-weight 1,2 --optimizer adam --dropout 0.2 --normalize "
+             "--validation test --early-stopping 1 --restore-best", 0),
             ("evaluate m.h5 d.h5 --json", 0), ("predict m.h5 d.h5 -o p.h5", 0), ("summary m.h5 --weights", 0),
             ("summary d.h5", 3), ("evaluate m.h5 h.csv", 3), ("predict m.h5 d.h5 -o absent/p.h5", 4), ("train --epoch 3", 2)]
     for arguments, code in runs:

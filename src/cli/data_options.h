@@ -46,7 +46,7 @@ typedef struct cli_data {
          CLI_INT,                                                                                            \
          &(d)->generate.data.n_classes,                                                                      \
          "N",                                                                                                \
-         "classes (train takes 2)",                                                                          \
+         "classes",                                                                          \
          .given = &(d)->given[5]},                                                                           \
         {"n-clusters-per-class",                                                                             \
          0,                                                                                                  \

@@ -14,6 +14,7 @@ import argparse
 import csv
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -30,23 +31,26 @@ TABLES = ("results.csv", "trials.csv", "results.json", "best.h5")
 
 
 def run(words):
-    """Returns the seconds of the process and its stdout."""
+    """Returns the seconds of the process, its stdout and its stderr."""
     begin = time.perf_counter()
     result = subprocess.run(list(map(str, words)), text=True, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if result.returncode:
         raise Failure("exit code %d of %s\n%s" % (result.returncode, " ".join(map(str, words)), result.stderr))
-    return time.perf_counter() - begin, result.stdout
+    return time.perf_counter() - begin, result.stdout, result.stderr
 
 
 class Search:
-    """One search by lockstep: seconds, trials in their order, epochs of all trainings and of the best anew, accuracy on /test."""
+    """One search by lockstep: seconds of the process and of the trials alone, trials in their order, number of trainings and of their
+    epochs with those of the best anew, accuracy on /test."""
 
     def __init__(self, directory, data, ranks, options):
         history = directory + ".csv"
         self.directory = directory
-        self.seconds, output = run(["mpirun", "-n", ranks, "--bind-to", "core", LOCKSTEP, "tune", data, "--space", SPACE, "--dir",
-                                    directory, "--validation-split", SPLIT, "--optimizer", "adam", "--early-stopping", PATIENCE,
-                                    "--restore-best", "--batch-size", BATCH, "--seed", 1, "--history", history, "--verbose", 0, *options])
+        self.seconds, output, log = run([
+            "mpirun", "-n", ranks, "--bind-to", "core", LOCKSTEP, "tune", data, "--space", SPACE, "--dir", directory, "--validation-split",
+            SPLIT, "--optimizer", "adam", "--early-stopping", PATIENCE, "--restore-best", "--batch-size", BATCH, "--seed", 1, "--history",
+            history, *options])
+        self.trials_alone = float(re.search(r", ([0-9.]+) s in all", log).group(1))
         with open(os.path.join(directory, "results.json")) as f:
             self.trials = json.load(f)["trials"]
         trainings = [execution["epochs"] for trial in self.trials for execution in trial["executions"]]
@@ -82,7 +86,7 @@ def kerastuner(directory, data, trials, epochs):
     with open(path, "w") as f:
         json.dump({"data": data, "trials": [trial["settings"] for trial in trials], "epochs": epochs, "batch": BATCH, "patience": PATIENCE,
                    "validation_split": SPLIT}, f)
-    seconds, output = run([sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "tune_kerastuner.py"), path])
+    seconds, output, _ = run([sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "tune_kerastuner.py"), path])
     result = json.loads(output.splitlines()[-1])
     result["process"] = seconds
     return result
@@ -105,9 +109,14 @@ def median(searches):
     return statistics.median(search.seconds for search in searches)
 
 
+def gain(searches, seconds):
+    """How many times as fast two ranks are as one, in turn."""
+    return statistics.median(seconds(a) / seconds(b) for a, b in zip(searches[1], searches[2]))
+
+
 def line(title, theirs, searches):
     ours = [median(searches[ranks]) for ranks in (1, 2)]
-    ratio = statistics.median(a.seconds / b.seconds for a, b in zip(searches[1], searches[2]))
+    ratio = gain(searches, lambda search: search.seconds)
     return "| %s | %s s | %.2f s | %.2f s | %s | %.2f |" % (title, number(theirs), *ours, times(theirs / ours[1]), ratio)
 
 
@@ -146,6 +155,9 @@ def main():
         "Whole processes; lockstep: medians of %d rounds. KerasTuner's whole exercise is extrapolated: %d epochs of %.2f s and %d "
         "trainings that take %.2f s more, as measured in the first line." % (
             options.rounds, all_of_it.epochs, epoch, all_of_it.trainings, once),
+        "The trials of the whole exercise without the start of the processes and the best anew: %.2f s on one rank, %.2f s on two, %.2f "
+        "times as fast." % (*(statistics.median(search.trials_alone for search in whole[ranks]) for ranks in (1, 2)),
+                            gain(whole, lambda search: search.trials_alone)),
         "Accuracy on /test in the first line: KerasTuner %.4f, lockstep %.4f; of the whole exercise: lockstep %.4f." % (
             theirs["accuracy"], first.accuracy, all_of_it.accuracy), "",
         "A step of [16,16,16,16] with three classes, batch %d, one rank: SGD %s us, Adam %s us, %.2f times." % (

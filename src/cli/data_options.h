@@ -41,13 +41,7 @@ typedef struct cli_data {
          "N",                                                                                                \
          "duplicates of informative and redundant features",                                                 \
          .given = &(d)->given[4]},                                                                           \
-        {"n-classes",                                                                                        \
-         0,                                                                                                  \
-         CLI_INT,                                                                                            \
-         &(d)->generate.data.n_classes,                                                                      \
-         "N",                                                                                                \
-         "classes",                                                                          \
-         .given = &(d)->given[5]},                                                                           \
+        {"n-classes", 0, CLI_INT, &(d)->generate.data.n_classes, "N", "classes", .given = &(d)->given[5]},   \
         {"n-clusters-per-class",                                                                             \
          0,                                                                                                  \
          CLI_INT,                                                                                            \

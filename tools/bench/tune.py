@@ -50,7 +50,8 @@ class Search:
             "mpirun", "-n", ranks, "--bind-to", "core", LOCKSTEP, "tune", data, "--space", SPACE, "--dir", directory, "--validation-split",
             SPLIT, "--optimizer", "adam", "--early-stopping", PATIENCE, "--restore-best", "--batch-size", BATCH, "--seed", 1, "--history",
             history, *options])
-        self.trials_alone = float(re.search(r", ([0-9.]+) s in all", log).group(1))
+        amount, unit = re.search(r", ([0-9.]+) (ms|s) in all", log).groups()
+        self.trials_alone = float(amount) * (1e-3 if unit == "ms" else 1)
         with open(os.path.join(directory, "results.json")) as f:
             self.trials = json.load(f)["trials"]
         trainings = [execution["epochs"] for trial in self.trials for execution in trial["executions"]]
@@ -152,7 +153,7 @@ def main():
         "|---|---|---|---|---|---|",
         line("%d trials and the best anew, %d epochs in all" % (options.trials, first.epochs), theirs["process"], few),
         line("the whole exercise, %d trainings, %d epochs" % (all_of_it.trainings, all_of_it.epochs), extrapolated, whole), "",
-        "Whole processes; lockstep: medians of %d rounds. KerasTuner's whole exercise is extrapolated: %d epochs of %.2f s and %d "
+        "Whole processes; lockstep: medians over %d rounds. KerasTuner's whole exercise is extrapolated: %d epochs of %.2f s and %d "
         "trainings that take %.2f s more, as measured in the first line." % (
             options.rounds, all_of_it.epochs, epoch, all_of_it.trainings, once),
         "The trials of the whole exercise without the start of the processes and the best anew: %.2f s on one rank, %.2f s on two, %.2f "

@@ -190,7 +190,8 @@ ls_status ls_record_compare(const char *file, json_t *stored, json_t *now)
     {
         json_t *then = json_object_get(stored, key);
         if (then && json_equal(then, value)) continue;
-        char *a = then ? json_dumps(then, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15)) : NULL, *b = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+        char *a = then ? json_dumps(then, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15)) : NULL,
+             *b = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
         const ls_status status = ls_fail(LS_E_USAGE, "%s: %s was %s when the run began and is %s now: %s",
                                          file, key, a ? a : "not known", b ? b : "unknown", advice(key));
         free(a);

@@ -5,10 +5,17 @@
 #include "hdf5_mutator.h"
 #include "model/file_digest.h"
 #include "model/keras_h5.h"
+#include "model/model.h"
+#include "model/normalization.h"
 
 static void check_model(const ls_model *model)
 {
-    FUZZ_ASSERT(model->n_layers >= 1 && model->layers[model->n_layers - 1].units == 1);
+    FUZZ_ASSERT(model->n_layers >= 1 && ls_model_check_output(model) == LS_OK);
+    for (int64_t i = 0; i < model->n_layers; i++)
+        FUZZ_ASSERT(model->layers[i].dropout >= 0 && model->layers[i].dropout < 1);
+    FUZZ_ASSERT(!model->mean == !model->variance);
+    for (int64_t i = 0; i < model->n_features && model->mean; i++)
+        FUZZ_ASSERT(isfinite(model->mean[i]) && isfinite(model->variance[i]) && model->variance[i] >= 0);
     for (int64_t i = 0; i < model->n_parameters; i++)
         FUZZ_ASSERT(isfinite(model->dtype == LS_FLOAT32 ? (double)((const float *)model->parameters)[i]
                                                         : ((const double *)model->parameters)[i]));
@@ -28,6 +35,10 @@ static void check_round_trip(const ls_model *model, const ls_training_config *co
     FUZZ_ASSERT(ls_file_digest_check("again", image, size, &ours) == LS_OK && ours);
     FUZZ_ASSERT(ls_keras_h5_read("again", image, size, true, &again, &config_again, &record_again) == LS_OK);
     FUZZ_ASSERT(again->n_layers == model->n_layers && again->n_parameters == model->n_parameters);
+    FUZZ_ASSERT(again->loss == model->loss && again->label_smoothing == model->label_smoothing);
+    FUZZ_ASSERT(ls_model_weights_digest(again) == ls_model_weights_digest(model));
+    for (int64_t i = 0; i < model->n_layers; i++)
+        FUZZ_ASSERT(again->layers[i].dropout == model->layers[i].dropout);
     FUZZ_ASSERT(memcmp(again->parameters, model->parameters,
                        (size_t)model->n_parameters * ls_dtype_size(model->dtype)) == 0);
     FUZZ_ASSERT(config_again.iterations == config->iterations);

@@ -42,8 +42,7 @@ ls_status ls_measures_find(const ls_measures *measures, const char *name, int *i
 
 bool ls_measures_is_cost(const ls_measures *measures, int i)
 {
-    const char *name = measures->names[i];
-    return !strstr(name, "accuracy") && !strstr(name, "precision") && !strstr(name, "recall");
+    return !ls_metrics_rises(measures->names[i] + (i < measures->n / 2 ? 0 : PREFIX));
 }
 
 void ls_measures_take(const ls_measures *measures, const ls_metrics *training, const ls_metrics *validation,

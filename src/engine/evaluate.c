@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/values.h"
 #include "comm/progress.h"
 #include "data/row_reader.h"
 #include "engine/engine.h"
@@ -67,12 +68,9 @@ static void keep_keys(ls_evaluation *e, const void *y, int64_t n_rows)
 {
     const ls_dtype dtype = e->engine->model->dtype;
     const int64_t y_values = ls_targets_row_values(&e->engine->targets);
-    for (int64_t i = 0; i < n_rows; i++) {
-        const bool single = dtype == LS_FLOAT32;
-        e->keys[e->n_keys++] = ls_ranking_key(
-            single ? (double)((const float *)e->outputs)[i] : ((const double *)e->outputs)[i],
-            single ? ((const float *)y)[i * y_values] != 0 : ((const double *)y)[i * y_values] != 0);
-    }
+    for (int64_t i = 0; i < n_rows; i++)
+        e->keys[e->n_keys++] =
+            ls_ranking_key(ls_value_at(dtype, e->outputs, i), ls_value_at(dtype, y, i * y_values) != 0);
 }
 
 /* The sums over rows [row, end), added in the order of the rows. */

@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "base/memory.h"
+#include "base/values.h"
 #include "comm/progress.h"
 #include "data/dataset_writer.h"
 #include "data/row_reader.h"
@@ -15,14 +16,8 @@ enum { PIECE_ROWS = 4096, PATH_SIZE = 1024 };
 static uint8_t class_of(const ls_model *model, const void *outputs, int64_t row)
 {
     const int64_t n = ls_model_n_outputs(model);
-    const float *narrow = (const float *)outputs + row * n;
-    const double *wide = (const double *)outputs + row * n;
-    const bool single = model->dtype == LS_FLOAT32;
-    if (n == 1) return single ? *narrow >= 0.5f : *wide >= 0.5;
-    int64_t best = 0;
-    for (int64_t i = 1; i < n; i++)
-        if (single ? narrow[i] > narrow[best] : wide[i] > wide[best]) best = i;
-    return (uint8_t)best;
+    if (n == 1) return ls_value_at(model->dtype, outputs, row) >= 0.5;
+    return (uint8_t)ls_value_greatest(model->dtype, outputs, row * n, n);
 }
 
 /* The arrays of a set in the output. */

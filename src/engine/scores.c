@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/values.h"
 
 enum { SUM, SQUARES, ERRORS, PER_OUTPUT }; /* of doubles */
 enum { MAX_CONFUSED = 512 };               /* classes of a matrix */
@@ -20,30 +21,16 @@ void ls_score_sizes(const ls_model *model, int64_t *n_doubles, int64_t *n_ints)
     *n_ints = has_matrix(model) ? n * n + 1 : 0;
 }
 
-static double value_at(ls_dtype dtype, const void *values, int64_t i)
-{
-    return dtype == LS_FLOAT32 ? (double)((const float *)values)[i] : ((const double *)values)[i];
-}
-
-/* The first of the greatest of n values. */
-static int64_t greatest(ls_dtype dtype, const void *values, int64_t begin, int64_t n)
-{
-    int64_t best = 0;
-    for (int64_t i = 1; i < n; i++)
-        if (value_at(dtype, values, begin + i) > value_at(dtype, values, begin + best)) best = i;
-    return best;
-}
-
 static void add_class(const ls_model *model, const ls_targets *targets, const void *y, const void *outputs,
                       int64_t row, int64_t *ints)
 {
     const int64_t n = ls_model_n_outputs(model), at = row * ls_targets_row_values(targets);
-    const int64_t real = targets->n_columns == 1 ? (int64_t)value_at(model->dtype, y, at)
-                                                 : greatest(model->dtype, y, at, targets->n_columns);
-    const double p = value_at(model->dtype, outputs, row * n + real);
+    const int64_t real = targets->n_columns == 1 ? (int64_t)ls_value_at(model->dtype, y, at)
+                                                 : ls_value_greatest(model->dtype, y, at, targets->n_columns);
+    const double p = ls_value_at(model->dtype, outputs, row * n + real);
     int64_t n_greater = 0;
-    for (int64_t i = 0; i < n; i++) n_greater += value_at(model->dtype, outputs, row * n + i) > p;
-    ints[real * n + greatest(model->dtype, outputs, row * n, n)]++;
+    for (int64_t i = 0; i < n; i++) n_greater += ls_value_at(model->dtype, outputs, row * n + i) > p;
+    ints[real * n + ls_value_greatest(model->dtype, outputs, row * n, n)]++;
     ints[n * n] += n_greater < LS_TOP_K;
 }
 
@@ -52,8 +39,8 @@ static void add_numbers(const ls_model *model, const ls_targets *targets, const 
 {
     const int64_t n = ls_model_n_outputs(model), at = row * ls_targets_row_values(targets);
     for (int64_t i = 0; i < n; i++, doubles += PER_OUTPUT) {
-        const double real = value_at(model->dtype, y, at + i),
-                     error = value_at(model->dtype, outputs, row * n + i) - real;
+        const double real = ls_value_at(model->dtype, y, at + i),
+                     error = ls_value_at(model->dtype, outputs, row * n + i) - real;
         doubles[SUM] += real;
         doubles[SQUARES] += real * real;
         doubles[ERRORS] += error * error;

@@ -1,5 +1,6 @@
 #include <math.h>
 
+#include "base/values.h"
 #include "lockstep/model.h"
 #include "random/philox.h"
 
@@ -66,15 +67,6 @@ static bool is_normal(ls_initializer initializer)
     return initializer == LS_GLOROT_NORMAL || initializer == LS_HE_NORMAL || initializer == LS_LECUN_NORMAL;
 }
 
-static void set(ls_model *model, int64_t at, double value)
-{
-    if (model->dtype == LS_FLOAT32) {
-        ((float *)model->parameters)[at] = (float)value;
-    } else {
-        ((double *)model->parameters)[at] = value;
-    }
-}
-
 void ls_model_init(ls_model *model, ls_initializer initializer, uint64_t seed)
 {
     /* Standard deviation of a normal number that is truncated at 2. */
@@ -85,10 +77,12 @@ void ls_model_init(ls_model *model, ls_initializer initializer, uint64_t seed)
                      limit = sqrt(3 * variance(initializer, layer));
         for (int64_t i = 0; i < layer->n_inputs * layer->units; i++) {
             draws d = {.seed = seed, .parameter = (uint64_t)(layer->kernel_offset + i), .used = 4};
-            set(model, layer->kernel_offset + i,
-                is_normal(initializer) ? deviation * draw_truncated_normal(&d) : limit * (2 * draw(&d) - 1));
+            ls_value_put(model->dtype, model->parameters, layer->kernel_offset + i,
+                         is_normal(initializer) ? deviation * draw_truncated_normal(&d)
+                                                : limit * (2 * draw(&d) - 1));
         }
-        for (int64_t j = 0; j < layer->units; j++) set(model, layer->bias_offset + j, 0);
+        for (int64_t j = 0; j < layer->units; j++)
+            ls_value_put(model->dtype, model->parameters, layer->bias_offset + j, 0);
     }
 }
 

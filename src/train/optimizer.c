@@ -46,6 +46,24 @@ static void choose_rule(ls_optimizer_state *state)
     state->rule = chosen[state->model->dtype];
 }
 
+/* So few values without a loop, whose ends cost more than the work where a model has 15 parameters. */
+#define SUBTRACT(n)                                                                                          \
+    for (int k = 0; k < (n); k++) w[i + k] -= factor * (sum[i + k] + 0)
+#define SUBTRACT_ALL()                                                                                       \
+    do {                                                                                                     \
+        int64_t i = 0;                                                                                       \
+        for (; i + 8 <= n; i += 8) SUBTRACT(8);                                                              \
+        if (n & 4) {                                                                                         \
+            SUBTRACT(4);                                                                                     \
+            i += 4;                                                                                          \
+        }                                                                                                    \
+        if (n & 2) {                                                                                         \
+            SUBTRACT(2);                                                                                     \
+            i += 2;                                                                                          \
+        }                                                                                                    \
+        if (n & 1) SUBTRACT(1);                                                                              \
+    } while (0)
+
 /* Plain SGD. One factor for all: a division by a number of samples that is a power of two would give the same
  * bits, more slowly. */
 LS_WIDE void ls_sgd_step(ls_optimizer_state *state, const void *gradient_sum, int64_t n_samples);
@@ -56,11 +74,11 @@ LS_WIDE void ls_sgd_step(ls_optimizer_state *state, const void *gradient_sum, in
     if (state->model->dtype == LS_FLOAT32) {
         float *restrict w = state->model->parameters;
         const float *restrict sum = gradient_sum, factor = (float)state->learning_rate / (float)n_samples;
-        for (int64_t i = 0; i < n; i++) w[i] -= factor * (sum[i] + 0);
+        SUBTRACT_ALL();
     } else {
         double *restrict w = state->model->parameters;
         const double *restrict sum = gradient_sum, factor = state->learning_rate / (double)n_samples;
-        for (int64_t i = 0; i < n; i++) w[i] -= factor * (sum[i] + 0);
+        SUBTRACT_ALL();
     }
 }
 

@@ -135,12 +135,19 @@ ALWAYS_INLINE void clear_losses(const ls_simd_network *network, double losses[LS
     if (!network->is_plain) memset(losses[1], 0, sizeof losses[0] * (LS_SIMD_SUMS - 1));
 }
 
-/* Lanes that are not in use hold 0. */
-ALWAYS_INLINE double fold_losses(double losses[MAX_LANES])
+/* The sum over the lanes along the tree; those that are not in use hold 0. */
+ALWAYS_INLINE double fold_losses(const double losses[MAX_LANES])
 {
-    for (int distance = 1; distance < MAX_LANES; distance *= 2)
-        for (int i = 0; i < MAX_LANES; i += 2 * distance) losses[i] += losses[i + distance];
-    return losses[0];
+    typedef double two __attribute__((vector_size(16)));
+    typedef int64_t places __attribute__((vector_size(16)));
+    two sums[MAX_LANES / 2];
+    for (int i = 0; i < MAX_LANES / 2; i++) sums[i] = (two){losses[2 * i], losses[2 * i + 1]};
+    for (int n = MAX_LANES / 2; n > 1; n /= 2)
+        for (int i = 0; i < n / 2; i++) {
+            const two a = sums[2 * i], b = sums[2 * i + 1];
+            sums[i] = __builtin_shuffle(a, b, (places){0, 2}) + __builtin_shuffle(a, b, (places){1, 3});
+        }
+    return sums[0][0] + sums[0][1];
 }
 
 ALWAYS_INLINE void add_losses(const ls_simd_network *network, double losses[LS_SIMD_SUMS][MAX_LANES],
@@ -157,7 +164,7 @@ static void gradient(const ls_simd_network *network, const void *parameters, con
     const int64_t width = group->width, n_parts = MAX_PARTS == 1 ? 1 : width / VL;
     const REAL *packed = group->packed;
     REAL *workspace = workspace_memory;
-    double losses[LS_SIMD_SUMS][MAX_LANES];
+    double losses[LS_SIMD_SUMS][MAX_LANES] __attribute__((aligned(64)));
     clear_losses(network, losses);
     for (int64_t begin = 0; begin < group->n_steps; begin += LS_SIMD_STEPS) {
         const int64_t left = group->n_steps - begin, n_steps = left < LS_SIMD_STEPS ? left : LS_SIMD_STEPS;
@@ -169,7 +176,7 @@ static void gradient(const ls_simd_network *network, const void *parameters, con
         for (int64_t i = 0; i < network->n_tiles; i++)
             add_narrow_tile(&network->tiles[i], workspace, n_steps * n_parts, n_parts, begin == 0 && !add,
                             sums);
-        for (int64_t l = 0; l < network->n_layers && group->n_steps > 1; l++)
+        for (int64_t l = 0; l < network->n_layers && network->has_wide && group->n_steps > 1; l++)
             if (network->layers[l].is_arranged) {
                 add_wide_layer_by_lanes(&network->layers[l], workspace,
                                         row_at(workspace, network->spread_row),
@@ -180,7 +187,7 @@ static void gradient(const ls_simd_network *network, const void *parameters, con
             }
         packed += n_steps * (network->n_features + ls_simd_label_values(network)) * width;
     }
-    if (group->n_steps == 1) add_one_step(network, group->lanes, workspace, sums);
+    if (group->n_steps == 1 && network->has_wide) add_one_step(network, group->lanes, workspace, sums);
     add_losses(network, losses, measures);
 }
 

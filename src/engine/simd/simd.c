@@ -125,6 +125,7 @@ static ls_status make_layers(simd_state *state, const ls_engine *engine)
                             .output_row = network->n_rows,
                             .delta_row = network->n_rows + layer->units};
         network->layers[l].is_wide = layer->units >= state->kernel->lanes;
+        network->has_wide = network->has_wide || network->layers[l].is_wide;
         network->layers[l].is_arranged = layer->units >= ARRANGED_UNITS && layer->n_inputs >= ARRANGED_UNITS;
         network->n_rows += 2 * layer->units;
         keep_slopes(network, &network->layers[l], layer->dropout > 0);
@@ -315,7 +316,7 @@ static void drop(void *context, int64_t begin, int64_t n_steps)
 
 typedef struct shard_group {
     int64_t n_shards; /* side by side */
-    int64_t lanes, width, n_steps;
+    int64_t n_rows, lanes, width, n_steps;
 } shard_group;
 
 static shard_group group_of(const simd_state *state, const int64_t *shard_rows, int64_t n_shards)
@@ -325,8 +326,10 @@ static shard_group group_of(const simd_state *state, const int64_t *shard_rows, 
     group.lanes = group.n_shards * state->shard_lanes;
     group.width = group.lanes > state->kernel->lanes ? group.lanes : state->kernel->lanes;
     int64_t most_rows = 0;
-    for (int64_t s = 0; s < group.n_shards; s++)
-        if (shard_rows[s] > most_rows) most_rows = shard_rows[s];
+    for (int64_t s = 0; s < group.n_shards; s++) {
+        most_rows = shard_rows[s] > most_rows ? shard_rows[s] : most_rows;
+        group.n_rows += shard_rows[s];
+    }
     group.n_steps = (most_rows + state->shard_lanes - 1) >> state->shard_shift;
     return group;
 }
@@ -398,6 +401,13 @@ static void add_level(const ls_engine *engine, void *message, int level)
     left->positives += right->positives;
 }
 
+static int64_t rows_of(const int64_t *shard_rows, int64_t n_shards)
+{
+    int64_t n_rows = 0;
+    for (int64_t s = 0; s < n_shards; s++) n_rows += shard_rows[s];
+    return n_rows;
+}
+
 static void simd_gradient(ls_engine *engine, const void *packed, const int64_t *shard_rows, int64_t n_shards,
                           void *message)
 {
@@ -406,10 +416,10 @@ static void simd_gradient(ls_engine *engine, const void *packed, const int64_t *
     const size_t size = value_size(engine);
     int64_t n_samples = 0;
     int level = 0; /* sums that wait */
-    for (int64_t s = 0; s < n_shards; s++) n_samples += shard_rows[s];
-    arrange_weights(engine, n_samples);
+    if (state->arranged) arrange_weights(engine, rows_of(shard_rows, n_shards));
     for (int64_t s = 0, done = 1; s < n_shards; done++) {
         const shard_group shards = group_of(state, shard_rows + s, n_shards - s);
+        n_samples += shards.n_rows;
         const ls_simd_group group = {
             .packed = at, .n_steps = shards.n_steps, .width = shards.width, .lanes = shards.lanes};
         /* A right half of one chunk adds itself to its left neighbour, which is what the tree would do with
@@ -428,8 +438,7 @@ static void simd_gradient(ls_engine *engine, const void *packed, const int64_t *
         if (group.n_steps > 0)
             state->kernel->gradient(&state->network, engine->model->parameters, &group, state->workspace, add,
                                     sums, &state->measures[at_level]);
-        for (int64_t i = 0; state->dropout && i < shards.n_shards; i++)
-            engine->first_sample += shard_rows[s + i];
+        engine->first_sample += shards.n_rows;
         s += shards.n_shards;
         at += (size_t)(group.n_steps * group.width * state->row_values) * size;
         level = at_level + 1;
@@ -506,7 +515,7 @@ static void simd_measure(ls_engine *engine, const void *x, const void *y, int64_
 /* Nothing but this code decides its bits. The number grows when a change of it changes them. */
 static void simd_arithmetic(char *text, size_t size)
 {
-    snprintf(text, size, "simd 1");
+    snprintf(text, size, "simd 2");
 }
 
 const ls_engine_kind ls_engine_simd = {

@@ -47,6 +47,12 @@ static inline vec fnma_(vec a, vec b, vec c)
     return OP(fnmadd)(a, b, c);
 }
 
+/* ab - c */
+static inline vec fms_(vec a, vec b, vec c)
+{
+    return OP(fmsub)(a, b, c);
+}
+
 static inline mask greater(vec a, vec b)
 {
     return COMPARE(a, b, _CMP_GT_OQ);

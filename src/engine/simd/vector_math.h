@@ -1,6 +1,6 @@
 /* Elementary functions of a vector, in one fixed sequence of correctly rounded operations. Coefficients:
  * minimax polynomials by Remez' algorithm. Errors over the whole range, measured by
- * tests/unit/test_simd_math.c, are in src/README.md. NaN stays NaN. */
+ * tests/unit/test_simd.c, are in src/README.md. NaN stays NaN. */
 
 #if LS_SIMD_DOUBLE
 #define LOG2_E     0x1.71547652b82fep+0
@@ -12,16 +12,18 @@
 #define TAIL_K     5
 #define TAIL_S     1
 static const REAL expm1_q[] = {0x1.1f95794384687p-29,
-                               0x1.af5ef29118539p-26,
+                               -0x1.af5ef29118539p-26,
                                0x1.27e4c59496a8ep-22,
-                               0x1.71ddf8387890ap-19,
+                               -0x1.71ddf8387890ap-19,
                                0x1.a01a01b0bb646p-16,
-                               0x1.a01a01afeee3fp-13,
+                               -0x1.a01a01afeee3fp-13,
                                0x1.6c16c16c14449p-10,
-                               0x1.111111110f699p-7,
+                               -0x1.111111110f699p-7,
                                0x1.555555555555ap-5,
-                               0x1.5555555555559p-3,
+                               -0x1.5555555555559p-3,
                                0x1p-1};
+static const REAL coth_c[] = {0x1.637694bce58cap-16, -0x1.bbd41c5385c66p-13, 0x1.1566aaf2561fbp-9,
+                              -0x1.6c16c16bebd3ep-6, 0x1.555555555553ep-2,   1};
 static const REAL log_r[] = {0x1.0f6a9a3470da6p-3, 0x1.0f5bf60835854p-3, 0x1.3b20b4deb2efcp-3,
                              0x1.745cddff662ecp-3, 0x1.c71c7259aa3ebp-3, 0x1.249249242aaf5p-2,
                              0x1.9999999999e06p-2, 0x1.5555555555555p-1};
@@ -42,7 +44,8 @@ static const REAL tail_f[] = {
 #define TAIL_LIMIT 64
 #define TAIL_K     3.5f
 #define TAIL_S     2
-static const REAL expm1_q[] = {0x1.6d992ep-10f, 0x1.122836p-7f, 0x1.555486p-5f, 0x1.5554b0p-3f, 0x1p-1f};
+static const REAL expm1_q[] = {0x1.6d992ep-10f, -0x1.122836p-7f, 0x1.555486p-5f, -0x1.5554b0p-3f, 0x1p-1f};
+static const REAL coth_c[] = {-0x1.6aa4d8p-6f, 0x1.55551ep-2f, 1};
 static const REAL log_r[] = {0x1.31e678p-2f, 0x1.995e9cp-2f, 0x1.55557ap-1f};
 static const REAL tail_f[] = {-0x1.a504d8p-15f, -0x1.be5c18p-16f, 0x1.d6ae08p-12f, 0x1.4afc18p-13f,
                               -0x1.a69c5ep-9f,  0x1.f4a1f8p-10f,  0x1.6da9dap-6f,  -0x1.45f404p-4f,
@@ -58,30 +61,44 @@ ALWAYS_INLINE vec polynomial(vec x, const REAL *c, int n)
     return p;
 }
 
-/* exp(factor * a) = scale * (1 + result), for products in [-EXP_LIMIT, 0] with -1 or -2, which are exact. */
-ALWAYS_INLINE vec reduced_expm1(REAL factor, vec a, vec *scale)
+/* The same of an even number of coefficients, in half as many steps; square is x * x. */
+ALWAYS_INLINE vec polynomial_by_pairs(vec x, vec square, const REAL *c, int n)
 {
-    const vec shifted = fma_(a, all(factor * LOG2_E), all(MAGIC)), n = shifted - all(MAGIC);
-    const vec r = fma_(n, all(-LN_2_LOW), fma_(n, all(-LN_2_HIGH), all(factor) * a));
+    vec p = fma_(all(c[0]), x, all(c[1]));
+    for (int i = 2; i < n; i += 2) p = fma_(p, square, fma_(all(c[i]), x, all(c[i + 1])));
+    return p;
+}
+
+/* exp(-a) = scale * (1 + result), for a in [0, EXP_LIMIT]. */
+ALWAYS_INLINE vec reduced_expm1(vec a, vec *scale)
+{
+    enum { N = sizeof expm1_q / sizeof expm1_q[0] };
+    const vec shifted = fma_(a, all(-LOG2_E), all(MAGIC)), n = shifted - all(MAGIC);
+    const vec r = fma_(n, all(LN_2_LOW), fma_(n, all(LN_2_HIGH), a)), square = r * r; /* exp(-r) - 1: */
     *scale = power_of_two(shifted);
-    return fma_(r * r, polynomial(r, expm1_q, sizeof expm1_q / sizeof expm1_q[0]), r);
+    return fma_(square * r, polynomial_by_pairs(r, square, expm1_q, N - 1),
+                fms_(square, all(expm1_q[N - 1]), r));
 }
 
 /* exp(-|x|); 0 where that is below the smallest normal number. */
 ALWAYS_INLINE vec exp_minus(vec x)
 {
     vec scale;
-    const vec a = magnitude(x), p = reduced_expm1(-1, a, &scale);
+    const vec a = magnitude(x), p = reduced_expm1(a, &scale);
     return zero_where(greater(a, all(EXP_LIMIT)), fma_(scale, p, scale));
 }
 
-/* With u = 1 - exp(-2|x|), tanh |x| = u / (2 - u). */
+/* exp(2x) = t (c + h) / (c - h) with t = 2^n, h = x - n log(2) / 2 and c = h coth(h), a polynomial in h * h.
+ * So tanh(x) = (t (c + h) - (c - h)) / (t (c + h) + (c - h)), ordered such that nothing cancels where t is 1.
+ */
 ALWAYS_INLINE vec tanh_(vec x)
 {
-    vec scale;
-    const vec a = smaller_of(all(TANH_LIMIT), magnitude(x)), p = reduced_expm1(-2, a, &scale);
-    const vec u = fnma_(scale, p, all(1) - scale);
-    return with_sign_of(u / (all(2) - u), x);
+    const vec a = greater_of(all(-TANH_LIMIT), smaller_of(all(TANH_LIMIT), x)); /* NaN stays */
+    const vec shifted = fma_(a, all(2 * LOG2_E), all(MAGIC)), t = power_of_two(shifted);
+    const vec h = fma_(shifted - all(MAGIC), all(-LN_2_HIGH / 2), a);
+    const vec c = polynomial(h * h, coth_c, sizeof coth_c / sizeof coth_c[0]);
+    const vec less = all(1) - t, more = all(1) + t;
+    return fnma_(c, less, h * more) / fms_(c, more, h * less);
 }
 
 /* 1 / (1 + exp(-x)), where e is exp(-|x|): for x < 0 as e / (1 + e). */
@@ -107,7 +124,7 @@ ALWAYS_INLINE vec log1p_(vec x)
 ALWAYS_INLINE vec expm1_minus(vec a)
 {
     vec scale;
-    const vec p = reduced_expm1(-1, smaller_of(all(EXP_LIMIT), a), &scale);
+    const vec p = reduced_expm1(smaller_of(all(EXP_LIMIT), a), &scale);
     return fma_(scale, p, scale - all(1));
 }
 

@@ -45,6 +45,11 @@ static inline vec fnma_(vec a, vec b, vec c)
     return fma_(-a, b, c);
 }
 
+static inline vec fms_(vec a, vec b, vec c)
+{
+    return fma_(a, b, -c);
+}
+
 static inline mask greater(vec a, vec b)
 {
     return a > b;

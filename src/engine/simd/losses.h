@@ -18,6 +18,7 @@ ALWAYS_INLINE void judge_steps(const REAL *logits, const REAL *all_labels, int64
                                int64_t n_steps, int64_t width, REAL *deltas, double *losses,
                                ls_simd_measures *measures)
 {
+    int64_t tp = 0, predictions = 0, positives = 0;
     for (int64_t lane = 0; lane < width; lane += VL) {
         const REAL *labels = all_labels + lane;
         vec linear = all(0), product = all(0);
@@ -30,14 +31,16 @@ ALWAYS_INLINE void judge_steps(const REAL *logits, const REAL *all_labels, int64
             const vec valid_e = where_or_zero(valid, e);
             linear = linear + where_or_zero(valid, loss);
             product = fma_(product, valid_e, product + valid_e);
-            const int n_tp = count(both(predicted, positive));
-            measures->tp += n_tp;
-            measures->fp += count(both(predicted, valid)) - n_tp;
-            measures->positives += count(positive);
+            tp += count(both(predicted, positive));
+            predictions += count(both(predicted, valid));
+            positives += count(positive);
             if (deltas) store(deltas + step * width + lane, where_or_zero(valid, p - y));
         }
         add_to_doubles(losses + lane, linear + log1p_(product));
     }
+    measures->tp += tp;
+    measures->fp += predictions - tp;
+    measures->positives += positives;
 }
 
 /* What one vector of samples brings: its losses without and with weights, errors, correct predictions. */

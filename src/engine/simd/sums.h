@@ -40,6 +40,19 @@ ALWAYS_INLINE void add_chains(int n, bool pairs, const ls_simd_tile *tile, const
     for (int k = 0; k < n; k++) chains[begin + k] = chain[k];
 }
 
+/* All chains of a narrow tile. Apart, because inside a larger function pointers would have no registers. */
+static __attribute__((noinline)) void add_all_chains(const ls_simd_tile *tile, const REAL *workspace,
+                                                     int64_t part, int64_t n_v, int64_t n_parts, vec *chains)
+{
+    if (tile->has_pairs) {
+        for (int k = 0; k < VL; k += CHAINS)
+            add_chains(CHAINS, true, tile, workspace, k, part, n_v, n_parts, chains);
+    } else {
+        for (int k = 0; k < VL; k += CHAINS)
+            add_chains(CHAINS, false, tile, workspace, k, part, n_v, n_parts, chains);
+    }
+}
+
 /* A narrow tile's products over a chunk. */
 static void add_narrow_tile(const ls_simd_tile *tile, const REAL *workspace, int64_t n_v, int64_t n_parts,
                             bool first, REAL *sums)
@@ -52,12 +65,8 @@ static void add_narrow_tile(const ls_simd_tile *tile, const REAL *workspace, int
             for (int k = 0; k < VL; k++)
                 chains[k] = load(workspace + tile->inputs[k] + part * VL) *
                             load(workspace + tile->deltas[k] + part * VL);
-        } else if (tile->has_pairs) {
-            for (int k = 0; k < VL; k += CHAINS)
-                add_chains(CHAINS, true, tile, workspace, k, part, n_v, n_parts, chains);
         } else {
-            for (int k = 0; k < VL; k += CHAINS)
-                add_chains(CHAINS, false, tile, workspace, k, part, n_v, n_parts, chains);
+            add_all_chains(tile, workspace, part, n_v, n_parts, chains);
         }
         folded[part] = fold(chains);
     } while (++part < n_parts);

@@ -97,27 +97,42 @@ ALWAYS_INLINE int64_t part_length(int64_t n)
     return n <= MAX_TERMS ? n : (n - 1) / ((n - 1) / MAX_TERMS + 1) + 1;
 }
 
-/* The weights as dense_vectors reads them, one after the other: part after part of the terms, in each block
- * after block of rows of out. Read along the rows of the kernel, whose columns lie pages apart. */
-static void arrange_dense(const REAL *w, int64_t step_in, int64_t step_out, int64_t n_in, int64_t n_out,
-                          REAL *to)
+enum { TILE = 8 };  /* terms whose weights are moved together */
+enum { AHEAD = 6 }; /* blocks from now */
+
+/* n_i terms of a block of rows, from the first one's weight on. */
+ALWAYS_INLINE void arrange_tile(int64_t n_i, const REAL *from, int64_t step_in, int64_t step_out, REAL *to)
 {
-    enum { TILE = 8 };
+    for (int64_t i = 0; i < n_i; i++)
+        for (int u = 0; u < BLOCK_ROWS; u++) to[i * BLOCK_ROWS + u] = from[i * step_in + u * step_out];
+}
+
+/* The weights as dense_vectors reads them, one after the other: part after part of the terms, in each block
+ * after block of rows of out. Read along the rows of the kernel, whose columns lie pages apart: forward these
+ * are blocks of one term, backward the terms of one block. */
+ALWAYS_INLINE void arrange_dense(bool backward, const REAL *w, int64_t step, int64_t n_in, int64_t n_out,
+                                 REAL *to)
+{
+    const int64_t step_in = backward ? 1 : step, step_out = backward ? step : 1;
     const int64_t n_terms = part_length(n_in), n_blocks = n_out / BLOCK_ROWS;
     for (int64_t begin = 0; begin < n_in; begin += n_terms) {
-        const int64_t end = begin + n_terms < n_in ? begin + n_terms : n_in;
-        const int64_t n_tiles = (end - begin - 1) / TILE + 1, n = n_tiles * n_blocks;
-        for (int64_t k = 0; k < n; k++) {
-            const int64_t tile = step_out == 1 ? k / n_blocks : k % n_tiles,
-                          block = step_out == 1 ? k % n_blocks : k / n_tiles;
-            const int64_t first = begin + tile * TILE, n_i = end - first < TILE ? end - first : TILE;
-            const REAL *from = w + first * step_in + block * BLOCK_ROWS * step_out;
-            REAL *at = to + (block * (end - begin) + first - begin) * BLOCK_ROWS;
-            for (int64_t i = 0; i < n_i; i++)
-                for (int u = 0; u < BLOCK_ROWS; u++)
-                    at[i * BLOCK_ROWS + u] = from[i * step_in + u * step_out];
-        }
-        to += (end - begin) * n_blocks * BLOCK_ROWS;
+        const int64_t end = begin + n_terms < n_in ? begin + n_terms : n_in, length = end - begin;
+        const int64_t n_tiles = (length - 1) / TILE + 1;
+        for (int64_t slow = 0; slow < (backward ? n_blocks : n_tiles); slow++)
+            for (int64_t fast = 0; fast < (backward ? n_tiles : n_blocks); fast++) {
+                const int64_t block = backward ? slow : fast, i = (backward ? fast : slow) * TILE;
+                const REAL *from = w + (begin + i) * step_in + block * BLOCK_ROWS * step_out;
+                REAL *at = to + (block * length + i) * BLOCK_ROWS;
+                if (!backward) /* the places written next lie far apart */
+                    for (int64_t line = 0; line < TILE * BLOCK_ROWS; line += 64 / (int64_t)sizeof(REAL))
+                        __builtin_prefetch(at + AHEAD * length * BLOCK_ROWS + line, 1);
+                if (length - i >= TILE) {
+                    arrange_tile(TILE, from, step_in, step_out, at);
+                } else {
+                    arrange_tile(length - i, from, step_in, step_out, at);
+                }
+            }
+        to += length * n_blocks * BLOCK_ROWS;
     }
 }
 
@@ -129,9 +144,9 @@ static void arrange(const ls_simd_network *network, const void *parameters, void
         const REAL *w = (const REAL *)parameters + layer->kernel;
         REAL *to = (REAL *)arranged + layer->kernel;
         if (!layer->is_arranged) continue;
-        arrange_dense(w, layer->units, 1, layer->n_inputs, layer->units, to);
+        arrange_dense(false, w, layer->units, layer->n_inputs, layer->units, to);
         if (l > 0)
-            arrange_dense(w, 1, layer->units, layer->units, layer->n_inputs, to + network->n_parameters);
+            arrange_dense(true, w, layer->units, layer->units, layer->n_inputs, to + network->n_parameters);
     }
 }
 

@@ -64,6 +64,7 @@ ALWAYS_INLINE vec derivative(ls_simd_fused activation, vec a)
 }
 
 #include "engine/simd/activations.h"
+#include "engine/simd/arrange.h"
 #include "engine/simd/losses.h"
 #include "engine/simd/products.h"
 #include "engine/simd/sums.h"

@@ -1,11 +1,5 @@
 /* Products of a layer's weights with the rows of a chunk, forward and backward: bias, activation and
  * derivative are applied where the sums are at hand. Part of kernel.c. */
-/* A block of products, whose sums stay in registers: rows of weights by vectors of samples. */
-#if LS_SIMD_REGISTERS == 32
-enum { BLOCK_ROWS = 8, BLOCK_VECTORS = 2 };
-#else
-enum { BLOCK_ROWS = 6, BLOCK_VECTORS = 2 };
-#endif
 enum { SINGLE_ROWS = 8 }; /* with one vector of samples: enough sums to hide the latency of an addition */
 enum { FEW_TERMS = 8 };   /* for which unrolling costs more than it saves */
 /* sums[j][v] += the sum over i of in[i][v] * w[i * step_i + j * step_j], in the order of i, for n_j rows j
@@ -52,8 +46,6 @@ typedef struct terms {
     bool first, last;
 } terms;
 
-enum { MAX_TERMS = 256 };
-
 /* Rows of out that take a part of the terms before the next ones do: few enough that their weights stay near,
  * too. */
 enum { PANEL_ROWS = 6 * SINGLE_ROWS }; /* also a multiple of BLOCK_ROWS */
@@ -89,65 +81,6 @@ ALWAYS_INLINE void dense_block(int n_j, int n_v, bool backward, const dense *d, 
             }
             store(out + place, sum);
         }
-}
-
-/* Terms that are added at a time, of n. */
-ALWAYS_INLINE int64_t part_length(int64_t n)
-{
-    return n <= MAX_TERMS ? n : (n - 1) / ((n - 1) / MAX_TERMS + 1) + 1;
-}
-
-enum { TILE = 8 };  /* terms whose weights are moved together */
-enum { AHEAD = 6 }; /* blocks from now */
-
-/* n_i terms of a block of rows, from the first one's weight on. */
-ALWAYS_INLINE void arrange_tile(int64_t n_i, const REAL *from, int64_t step_in, int64_t step_out, REAL *to)
-{
-    for (int64_t i = 0; i < n_i; i++)
-        for (int u = 0; u < BLOCK_ROWS; u++) to[i * BLOCK_ROWS + u] = from[i * step_in + u * step_out];
-}
-
-/* The weights as dense_vectors reads them, one after the other: part after part of the terms, in each block
- * after block of rows of out. Read along the rows of the kernel, whose columns lie pages apart: forward these
- * are blocks of one term, backward the terms of one block. */
-ALWAYS_INLINE void arrange_dense(bool backward, const REAL *w, int64_t step, int64_t n_in, int64_t n_out,
-                                 REAL *to)
-{
-    const int64_t step_in = backward ? 1 : step, step_out = backward ? step : 1;
-    const int64_t n_terms = part_length(n_in), n_blocks = n_out / BLOCK_ROWS;
-    for (int64_t begin = 0; begin < n_in; begin += n_terms) {
-        const int64_t end = begin + n_terms < n_in ? begin + n_terms : n_in, length = end - begin;
-        const int64_t n_tiles = (length - 1) / TILE + 1;
-        for (int64_t slow = 0; slow < (backward ? n_blocks : n_tiles); slow++)
-            for (int64_t fast = 0; fast < (backward ? n_tiles : n_blocks); fast++) {
-                const int64_t block = backward ? slow : fast, i = (backward ? fast : slow) * TILE;
-                const REAL *from = w + (begin + i) * step_in + block * BLOCK_ROWS * step_out;
-                REAL *at = to + (block * length + i) * BLOCK_ROWS;
-                if (!backward) /* the places written next lie far apart */
-                    for (int64_t line = 0; line < TILE * BLOCK_ROWS; line += 64 / (int64_t)sizeof(REAL))
-                        __builtin_prefetch(at + AHEAD * length * BLOCK_ROWS + line, 1);
-                if (length - i >= TILE) {
-                    arrange_tile(TILE, from, step_in, step_out, at);
-                } else {
-                    arrange_tile(length - i, from, step_in, step_out, at);
-                }
-            }
-        to += length * n_blocks * BLOCK_ROWS;
-    }
-}
-
-/* Both ways, forward first; the derivatives of the first layer's inputs are never asked for. */
-static void arrange(const ls_simd_network *network, const void *parameters, void *arranged)
-{
-    for (int64_t l = 0; l < network->n_layers; l++) {
-        const ls_simd_layer *layer = &network->layers[l];
-        const REAL *w = (const REAL *)parameters + layer->kernel;
-        REAL *to = (REAL *)arranged + layer->kernel;
-        if (!layer->is_arranged) continue;
-        arrange_dense(false, w, layer->units, layer->n_inputs, layer->units, to);
-        if (l > 0)
-            arrange_dense(true, w, layer->units, layer->units, layer->n_inputs, to + network->n_parameters);
-    }
 }
 
 static const REAL *arranged_weights(const ls_simd_network *network, const ls_simd_layer *layer, bool backward)

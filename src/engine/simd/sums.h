@@ -139,24 +139,9 @@ enum { UNIT_VECTORS = 2, INPUT_ROWS = 8 };
 #else
 enum { UNIT_VECTORS = 2, INPUT_ROWS = 4 };
 #endif
-enum { LINE = 64 / sizeof(REAL) }; /* of a cache */
-enum { GATHERED_UNITS = 128 };     /* for which gathering the samples of some inputs pays */
+enum { GATHERED_UNITS = 128 }; /* for which gathering the samples of some inputs pays */
 enum { PANEL_UNITS = UNIT_VECTORS * VL, MAX_LEVELS = 5 /* log2(MAX_LANES) + 1 */ };
 _Static_assert(1 << (MAX_LEVELS - 1) >= MAX_LANES, "a tree over lanes");
-
-/* n vectors, a power of two, as rows of a matrix: its columns one after the other. Each round deals the
- * vectors like two halves of a pack of cards. */
-ALWAYS_INLINE void deal(int n, vec *v)
-{
-    for (int round = 1; round < n; round *= 2) {
-        vec dealt[MAX_LANES]; /* enough for both uses */
-        for (int k = 0; k < n / 2; k++) {
-            dealt[2 * k] = interleave_low(v[k], v[k + n / 2]);
-            dealt[2 * k + 1] = interleave_high(v[k], v[k + n / 2]);
-        }
-        for (int k = 0; k < n; k++) v[k] = dealt[k];
-    }
-}
 
 /* The derivatives of n_u vectors of units from j on: lane after lane, in each step after step, units side by
  * side. Units that the layer does not have stand for its last one. */

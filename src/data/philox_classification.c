@@ -9,15 +9,15 @@
 #include "data/philox/kernel.h"
 #include "random/permute.h"
 
-#define MAX_SAMPLES ((int64_t)1 << 60) /* the halves of the bijection stay below 2^31 */
-/* Of the radius' smallest probability, 2^-53: sqrt(2 * 53 * log 2), rounded up. */
-#define LARGEST_NORMAL 8.572
+#define MAX_SAMPLES ((int64_t)1 << 60) /* what the digits of the bijection hold */
+/* Of the radius' smallest probability, 2^-32: sqrt(2 * 32 * log 2), rounded up. */
+#define LARGEST_NORMAL 6.661
 
 enum {
     HYPERCUBE_BITS = 30,
     BLOCK = 512,             /* samples of narrow data at a time */
     BLOCK_VALUES = 1 << 15,  /* values of wide data at a time */
-    SMALLEST_DEAL_SIDE = 16, /* of the bijection: below, few hashes differ; a vector's lanes fit in a row */
+    SMALLEST_RADIX = 32,     /* of the bijection: below, few hashes differ; a vector's lanes are no more */
 };
 
 /* Instances of LS_STREAM_MIXTURE. The numbers are part of what a seed means. */
@@ -138,18 +138,44 @@ static ls_status allocate(ls_philox_classification *s)
     return ls_alloc(&scratch->row, k, sizeof *scratch->row, "a sample");
 }
 
-static void draw_deal(ls_philox_mixture *m)
+static uint64_t power(uint64_t base, int exponent)
 {
-    uint64_t rows = (uint64_t)ceil(sqrt((double)m->n_samples));
-    if (rows < SMALLEST_DEAL_SIDE) rows = SMALLEST_DEAL_SIDE;
-    uint64_t columns = (m->n_samples + rows - 1) / rows;
-    if (columns < SMALLEST_DEAL_SIDE) columns = SMALLEST_DEAL_SIDE;
-    m->deal_rows = rows;
-    m->deal_columns = columns;
-    for (int round = 0; round < LS_PHILOX_DEAL_ROUNDS; round++) {
+    return exponent == 0 ? 1 : base * power(base, exponent - 1);
+}
+
+/* The digits of number, which are at most the radices, as a bound. */
+static ls_philox_bound bound_of(const ls_philox_mixture *m, uint64_t number)
+{
+    ls_philox_bound bound = {0};
+    for (int k = m->deal_digits - 1; k > 0; k--, number /= m->deal_radices[k + 1])
+        bound.digits[k] = (uint16_t)(number % m->deal_radices[k] + (k < m->deal_digits - 1));
+    bound.digits[0] = (uint16_t)(number + 1);
+    return bound;
+}
+
+/* As few digits as can be, with radices as alike as can be: then barely more numbers than samples have them. */
+static void draw_deal(ls_philox_mixture *m, const int64_t *stops)
+{
+    m->deal_digits = 2;
+    while (power(LS_PHILOX_LARGEST_RADIX, m->deal_digits) < m->n_samples) m->deal_digits++;
+    uint64_t radix = 0;
+    for (uint64_t bit = LS_PHILOX_LARGEST_RADIX / 2; bit > 0; bit /= 2)
+        if (power(radix + bit, m->deal_digits) < m->n_samples) radix += bit;
+    radix++;
+    if (radix < SMALLEST_RADIX) radix = SMALLEST_RADIX;
+    const uint64_t others = power(radix, m->deal_digits - 1), first = (m->n_samples - 1) / others + 1;
+    for (int k = 1; k < m->deal_digits; k++) m->deal_radices[k] = (uint16_t)radix;
+    m->deal_radices[0] = (uint16_t)(first < SMALLEST_RADIX ? SMALLEST_RADIX : first);
+    for (int round = 0; round < m->deal_digits * (m->deal_digits + 1); round++) {
         uint32_t words[4];
         ls_philox(m->seed, LS_STREAM_MIXTURE, DRAW_DEAL, (uint64_t)round, words);
-        m->deal_keys[round] = words[0];
+        m->deal_keys[round] = (uint16_t)words[0];
+        m->deal_factors[round] = (uint16_t)(words[1] | 1);
+    }
+    m->deal_end = bound_of(m, m->n_samples);
+    for (int64_t c = 0; c < m->n_clusters && c < LS_PHILOX_FEW_CLUSTERS; c++) {
+        const uint64_t stop = stops[c] < 0 ? 0 : (uint64_t)stops[c];
+        m->deal_stops[c] = bound_of(m, stop < m->n_samples ? stop : m->n_samples);
     }
 }
 
@@ -263,7 +289,7 @@ static ls_status draw(ls_philox_classification *s, const ls_make_classification 
     ls_philox_mixture *m = &s->mixture;
     ls_make_classification_stops(p, s->stops);
     for (int64_t c = 0; c < m->n_clusters; c++) s->classes[c] = (int32_t)(c % p->n_classes);
-    draw_deal(m);
+    draw_deal(m, s->stops);
     draw_centroids(s, p);
     draw_matrices(s, p);
     LS_TRY(draw_columns(s, p));

@@ -11,11 +11,18 @@
 
 enum {
     LS_PHILOX_ROUNDS = 10,
-    LS_PHILOX_DEAL_ROUNDS = 6,
+    LS_PHILOX_MOST_DIGITS = 4,
+    LS_PHILOX_LARGEST_RADIX = 1 << 15, /* of a digit: twice that fits 16 bits */
+    LS_PHILOX_MOST_DEAL_ROUNDS = LS_PHILOX_MOST_DIGITS * (LS_PHILOX_MOST_DIGITS + 1),
     LS_PHILOX_GRAIN = 128,      /* a block begins and ends at multiples of so many samples */
     LS_PHILOX_FEW_CLUSTERS = 8, /* whose parameters fit a vector of doubles ... */
     LS_PHILOX_FEW_FEATURES = 4  /* ... if so few features are informative */
 };
+
+/* A number to compare others with (add_if_reached in deal.h): its digits, one added to each but the last. */
+typedef struct ls_philox_bound {
+    uint16_t digits[LS_PHILOX_MOST_DIGITS];
+} ls_philox_bound;
 
 /* The mixture: what all samples share. Derived columns are numbered as make_classification makes them:
  * informative, redundant, then noise; repeated ones are sources of outputs. */
@@ -25,8 +32,10 @@ typedef struct ls_philox_mixture {
     int64_t n_informative, n_redundant, n_noise, n_features, n_clusters, n_classes;
 
     bool dealt; /* false: samples lie cluster after cluster */
-    uint64_t deal_rows, deal_columns;
-    uint32_t deal_keys[LS_PHILOX_DEAL_ROUNDS];
+    int deal_digits;
+    uint16_t deal_radices[LS_PHILOX_MOST_DIGITS]; /* the last digit counts least */
+    uint16_t deal_keys[LS_PHILOX_MOST_DEAL_ROUNDS], deal_factors[LS_PHILOX_MOST_DEAL_ROUNDS];
+    ls_philox_bound deal_end, deal_stops[LS_PHILOX_FEW_CLUSTERS]; /* n_samples, and stops if they are few */
 
     const int64_t *stops;      /* n_clusters: where each cluster ends in the undealt order */
     const int32_t *classes;    /* n_clusters */
@@ -45,8 +54,7 @@ typedef struct ls_philox_mixture {
 /* Working memory of one block. */
 typedef struct ls_philox_scratch {
     int64_t capacity; /* samples, a multiple of LS_PHILOX_GRAIN */
-    uint64_t *clusters;
-    uint32_t *words;
+    uint32_t *clusters, *words;
     int32_t *labels;
     double *normals; /* n_informative x capacity */
     double *columns; /* (n_informative + n_redundant + n_noise) x capacity */

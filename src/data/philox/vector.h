@@ -1,4 +1,4 @@
-/* Vectors of 64-bit lanes in the compiler's own notation, and what that notation cannot say well. */
+/* Vectors of 64, 32 and 16-bit lanes in the compiler's own notation, and what that notation cannot say well. */
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -19,6 +19,11 @@ enum { VL = 2 };
 typedef uint64_t bits __attribute__((vector_size(8 * VL)));
 typedef int64_t mask __attribute__((vector_size(8 * VL))); /* -1 or 0 */
 typedef double real __attribute__((vector_size(8 * VL)));
+typedef uint32_t words __attribute__((vector_size(8 * VL)));
+typedef int32_t signed_words __attribute__((vector_size(8 * VL)));
+typedef float floats __attribute__((vector_size(8 * VL)));
+enum { DIGITS = 4 * VL };
+typedef uint16_t digits __attribute__((vector_size(8 * VL)));
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -32,6 +37,21 @@ INLINE real all(double v)
     return v - (real){0}; /* not +: that would lose the sign of -0 */
 }
 
+INLINE floats all_floats(float v)
+{
+    return v - (floats){0};
+}
+
+INLINE digits all_digits(uint16_t v)
+{
+    return v - (digits){0};
+}
+
+INLINE floats floats_of(signed_words v)
+{
+    return __builtin_convertvector(v, floats);
+}
+
 INLINE real load(const double *p)
 {
     real v;
@@ -39,19 +59,7 @@ INLINE real load(const double *p)
     return v;
 }
 
-INLINE bits load_bits(const void *p)
-{
-    bits v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
 INLINE void store(void *p, real v)
-{
-    memcpy(p, &v, sizeof v);
-}
-
-INLINE void store_bits(void *p, bits v)
 {
     memcpy(p, &v, sizeof v);
 }
@@ -63,9 +71,11 @@ INLINE bits lane_numbers(void)
     return v;
 }
 
-INLINE real where(mask m, real a, real b)
+INLINE digits digit_numbers(void)
 {
-    return (real)((m & (mask)a) | (~m & (mask)b));
+    digits v;
+    for (int i = 0; i < DIGITS; i++) v[i] = (uint16_t)i;
+    return v;
 }
 
 #if defined(__AVX512F__)
@@ -80,15 +90,44 @@ INLINE real fma_(real a, real b, real c)
     return (real)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
 }
 
-INLINE real sqrt_(real v)
+INLINE floats fma_floats(floats a, floats b, floats c)
 {
-    return (real)_mm512_sqrt_pd((__m512d)v);
+    return (floats)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 }
 
-/* v below 2 n, less n where that is not below 0; n < 2^31. */
-INLINE bits wrap(bits v, bits n)
+INLINE floats sqrt_floats(floats v)
 {
-    return (bits)_mm512_min_epu32((__m512i)v, (__m512i)(v - n));
+    return (floats)_mm512_sqrt_ps((__m512)v);
+}
+
+/* The high halves of the products. */
+INLINE digits high_product(digits a, digits b)
+{
+    return (digits)_mm512_mulhi_epu16((__m512i)a, (__m512i)b);
+}
+
+/* v below 2 n, less n where that is not below 0; n <= 2^15. */
+INLINE digits wrap(digits v, digits n)
+{
+    return (digits)_mm512_min_epu16((__m512i)v, (__m512i)(v - n));
+}
+
+/* One more where a >= b. */
+INLINE digits add_if_at_least(digits count, digits a, digits b)
+{
+    const __mmask32 reached = _mm512_cmpge_epu16_mask((__m512i)a, (__m512i)b);
+    return (digits)_mm512_mask_sub_epi16((__m512i)count, reached, (__m512i)count, _mm512_set1_epi16(-1));
+}
+
+INLINE bits load_words(const uint32_t *p)
+{
+    return (bits)_mm512_cvtepu32_epi64(_mm256_loadu_si256((const void *)p));
+}
+
+INLINE void store_doubles(double *p, floats v)
+{
+    _mm512_storeu_pd(p, _mm512_cvtps_pd(_mm512_castps512_ps256((__m512)v)));
+    _mm512_storeu_pd(p + VL, _mm512_cvtps_pd(_mm512_extractf32x8_ps((__m512)v, 1)));
 }
 
 INLINE int any(mask m)
@@ -126,14 +165,40 @@ INLINE real fma_(real a, real b, real c)
     return (real)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
 }
 
-INLINE real sqrt_(real v)
+INLINE floats fma_floats(floats a, floats b, floats c)
 {
-    return (real)_mm256_sqrt_pd((__m256d)v);
+    return (floats)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 }
 
-INLINE bits wrap(bits v, bits n)
+INLINE floats sqrt_floats(floats v)
 {
-    return (bits)_mm256_min_epu32((__m256i)v, (__m256i)(v - n));
+    return (floats)_mm256_sqrt_ps((__m256)v);
+}
+
+INLINE digits high_product(digits a, digits b)
+{
+    return (digits)_mm256_mulhi_epu16((__m256i)a, (__m256i)b);
+}
+
+INLINE digits wrap(digits v, digits n)
+{
+    return (digits)_mm256_min_epu16((__m256i)v, (__m256i)(v - n));
+}
+
+INLINE digits add_if_at_least(digits count, digits a, digits b)
+{
+    return count - (digits)(a >= b);
+}
+
+INLINE bits load_words(const uint32_t *p)
+{
+    return (bits)_mm256_cvtepu32_epi64(_mm_loadu_si128((const void *)p));
+}
+
+INLINE void store_doubles(double *p, floats v)
+{
+    _mm256_storeu_pd(p, _mm256_cvtps_pd(_mm256_castps256_ps128((__m256)v)));
+    _mm256_storeu_pd(p + VL, _mm256_cvtps_pd(_mm256_extractf128_ps((__m256)v, 1)));
 }
 
 INLINE int any(mask m)
@@ -175,16 +240,47 @@ INLINE real fma_(real a, real b, real c)
     return c;
 }
 
-INLINE real sqrt_(real v)
+INLINE floats fma_floats(floats a, floats b, floats c)
 {
-    for (int i = 0; i < VL; i++) v[i] = sqrt(v[i]);
+    for (int i = 0; i < 2 * VL; i++) c[i] = fmaf(a[i], b[i], c[i]);
+    return c;
+}
+
+INLINE floats sqrt_floats(floats v)
+{
+    for (int i = 0; i < 2 * VL; i++) v[i] = sqrtf(v[i]);
     return v;
 }
 
-INLINE bits wrap(bits v, bits n)
+INLINE digits high_product(digits a, digits b)
 {
-    const bits less = v - n;
-    return less + (n & (0 - (less >> 63)));
+#if defined(__SSE2__)
+    return (digits)_mm_mulhi_epu16((__m128i)a, (__m128i)b);
+#else
+    for (int i = 0; i < DIGITS; i++) a[i] = (uint16_t)((uint32_t)a[i] * b[i] >> 16);
+    return a;
+#endif
+}
+
+INLINE digits wrap(digits v, digits n)
+{
+    const digits less = v - n;
+    return less + (n & (0 - (less >> 15)));
+}
+
+INLINE digits add_if_at_least(digits count, digits a, digits b)
+{
+    return count - (digits)(a >= b);
+}
+
+INLINE bits load_words(const uint32_t *p)
+{
+    return (bits){p[0], p[1]};
+}
+
+INLINE void store_doubles(double *p, floats v)
+{
+    for (int i = 0; i < 2 * VL; i++) p[i] = v[i];
 }
 
 INLINE int any(mask m)

@@ -71,14 +71,19 @@ static void choose_labels(const ls_philox_mixture *mixture, const ls_philox_scra
             store(drawn + i + u * 4 * VL + 2 * VL, pairs[1]);
         }
     }
-    const uint32_t last = (uint32_t)(mixture->flip_below - 1);
-    const double class_per_word = mixture->class_per_word;
-    for (int64_t i = 0; i < n; i++) {
-        const uint32_t word = drawn[i] <= last ? drawn[i] : 0; /* others might leave the range of a class */
-        /* By way of a signed number: vectors convert no other. */
-        const double value = (double)(int32_t)(word ^ 0x80000000u) + 0x1p31;
-        const int32_t other = (int32_t)(value * class_per_word);
-        labels[i] = drawn[i] <= last ? other : labels[i];
+    const bits below = all_bits(mixture->flip_below);
+    const real class_per_word = all(mixture->class_per_word);
+    for (int64_t i = 0; i < n; i += VL) {
+        const bits word = load_words(drawn + i);
+        const mask redrawn = (mask)(word < below);
+        /* Others might leave the range of a class. The bits of 2^52 in front make a word a number. */
+        const real value = (real)(((bits)redrawn & word) | (bits)all(0x1p52)) - all(0x1p52);
+        const narrow other = __builtin_convertvector(value * class_per_word, narrow);
+        const narrow takes = __builtin_convertvector(redrawn, narrow);
+        narrow label;
+        memcpy(&label, labels + i, sizeof label);
+        label = (takes & other) | (~takes & label);
+        memcpy(labels + i, &label, sizeof label);
     }
 }
 

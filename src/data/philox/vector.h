@@ -19,6 +19,7 @@ enum { VL = 2 };
 typedef uint64_t bits __attribute__((vector_size(8 * VL)));
 typedef int64_t mask __attribute__((vector_size(8 * VL))); /* -1 or 0 */
 typedef double real __attribute__((vector_size(8 * VL)));
+typedef int32_t narrow __attribute__((vector_size(4 * VL))); /* as many as 64-bit lanes */
 typedef uint32_t words __attribute__((vector_size(8 * VL)));
 typedef int32_t signed_words __attribute__((vector_size(8 * VL)));
 typedef float floats __attribute__((vector_size(8 * VL)));

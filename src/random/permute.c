@@ -1,8 +1,14 @@
 #include "random/permute.h"
 
-enum { WORDS = 1024, LEAST_WORDS = 4 * LS_PHILOX_LANES }; /* random ones made at a time */
+#include <math.h>
 
-void ls_permutation(uint64_t seed, ls_stream stream, uint32_t instance, uint32_t n, uint32_t *order)
+#include "base/wide.h"
+
+enum { WORDS = 1024, LEAST_WORDS = 4 * LS_PHILOX_LANES }; /* random ones made at a time */
+enum { ROUNDS = 6, LANES = 128 };                         /* of the network, numbers at a time */
+
+/* Fisher and Yates' shuffle. */
+static void shuffle(uint64_t seed, ls_stream stream, uint32_t instance, uint32_t n, uint32_t *order)
 {
     uint32_t words[WORDS];
     uint32_t used = 0, there = 0;
@@ -24,6 +30,55 @@ void ls_permutation(uint64_t seed, ls_stream stream, uint32_t instance, uint32_t
         order[i - 1] = order[j];
         order[j] = last;
     }
+}
+
+/* One after the other the numbers below n that a Feistel network over [0, rows) x [0, columns) makes of all. The
+ * halves take turns in being moved round by a hash of the other one, in 16 bits, of which a vector holds most. */
+LS_WIDE static void permute_many(const uint32_t keys[ROUNDS], const uint16_t sizes[2], uint32_t n, uint32_t *order)
+{
+    uint32_t used = 0;
+    for (uint32_t row = 0; row < sizes[0]; row++)
+        for (uint32_t column = 0; column < sizes[1]; column += LANES) {
+            uint16_t halves[2][LANES];
+            for (uint32_t l = 0; l < LANES; l++) {
+                halves[0][l] = (uint16_t)row;
+                halves[1][l] = (uint16_t)(column + l);
+            }
+            for (int round = 0; round < ROUNDS; round++) {
+                uint16_t *moved = halves[round % 2];
+                const uint16_t *by = halves[1 - round % 2], key = (uint16_t)keys[round];
+                const uint16_t factor = (uint16_t)(keys[round] >> 16 | 1), size = sizes[round % 2];
+                for (int l = 0; l < LANES; l++) {
+                    uint16_t hash = (uint16_t)((by[l] ^ key) * factor);
+                    hash ^= (uint16_t)(hash >> 7);
+                    hash = (uint16_t)(hash * 0x9E37u);
+                    hash = (uint16_t)((uint32_t)hash * size >> 16);
+                    const uint16_t sum = (uint16_t)(moved[l] + hash), less = (uint16_t)(sum - size);
+                    moved[l] = less < sum ? less : sum; /* modulo size, which is at most 2^15 */
+                }
+            }
+            uint32_t images[LANES];
+            for (int l = 0; l < LANES; l++) images[l] = (uint32_t)halves[0][l] * sizes[1] + halves[1][l];
+            const uint32_t left = sizes[1] - column, there = left < LANES ? left : LANES;
+            for (uint32_t l = 0; l < there; l++)
+                if (images[l] < n) order[used++] = images[l];
+        }
+}
+
+void ls_permutation(uint64_t seed, ls_stream stream, uint32_t instance, uint32_t n, uint32_t *order)
+{
+    if (n < LS_PERMUTATION_MANY || n > UINT32_C(1) << 30) {
+        shuffle(seed, stream, instance, n, order);
+        return;
+    }
+    uint32_t keys[ROUNDS];
+    for (int round = 0; round < ROUNDS; round++) {
+        uint32_t words[4];
+        ls_philox(seed, stream, instance, (uint64_t)round, words);
+        keys[round] = words[0];
+    }
+    const uint32_t rows = (uint32_t)ceil(sqrt(n)), columns = (n - 1) / rows + 1;
+    permute_many(keys, (uint16_t[]){(uint16_t)rows, (uint16_t)columns}, n, order);
 }
 
 void ls_bijection_init(ls_bijection *bijection, uint64_t seed, ls_stream stream, uint32_t instance,

@@ -15,9 +15,9 @@
 
 enum {
     HYPERCUBE_BITS = 30,
-    BLOCK = 512,             /* samples of narrow data at a time */
-    BLOCK_VALUES = 1 << 15,  /* values of wide data at a time */
-    SMALLEST_RADIX = 32,     /* of the bijection: below, few hashes differ; a vector's lanes are no more */
+    BLOCK = 512,            /* samples of narrow data at a time */
+    BLOCK_VALUES = 1 << 15, /* values of wide data at a time */
+    SMALLEST_RADIX = 32,    /* of the bijection: below, few hashes differ; a vector's lanes are no more */
 };
 
 /* Instances of LS_STREAM_MIXTURE. The numbers are part of what a seed means. */
@@ -153,7 +153,8 @@ static ls_philox_bound bound_of(const ls_philox_mixture *m, uint64_t number)
     return bound;
 }
 
-/* As few digits as can be, with radices as alike as can be: then barely more numbers than samples have them. */
+/* As few digits as can be, with radices as alike as can be: then barely more numbers than samples have them.
+ */
 static void draw_deal(ls_philox_mixture *m, const int64_t *stops)
 {
     m->deal_digits = 2;

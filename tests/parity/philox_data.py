@@ -1,7 +1,7 @@
 """Compares `lockstep generate --rng philox` with the real scikit-learn: philox_data.py LOCKSTEP
 
 1. Element by element. scikit-learn's make_classification runs on a RandomState that hands out the numbers which lockstep
-   draws, computed here once more by NumPy: Philox4x32-10, Box and Muller's transform, the dealing of the clusters. y must be
+   draws, computed here once more by NumPy: Philox4x32-10, Box and Muller's transform in float32, the dealing of the clusters. y must be
    equal, X within 1e-13 of the column's scale (its largest magnitude), for lockstep adds with fused operations in another order.
 2. By statistics, with scikit-learn's own random numbers: means, variances and correlations of the clusters, shares of classes
    and of redrawn labels, noise. All seeds are fixed, so the outcome does not depend on chance; a Kolmogorov-Smirnov test must
@@ -62,40 +62,77 @@ def uniform(seed, instance, shape):
     return (((words[0] << np.uint64(32) | words[1]) >> np.uint64(11)) * 2.0**-53).reshape(shape)
 
 
+def fused(a, b, c):
+    """a * b + c rounded once to float32: exact in 64 bits but for sums of very different sizes, which nearly never matters."""
+    return (np.asarray(a, np.longdouble) * np.asarray(b, np.longdouble) + np.asarray(c, np.longdouble)).astype(np.float32)
+
+
+def polynomial(x, coefficients):
+    p = np.float32(float.fromhex(coefficients[0]))
+    for c in coefficients[1:]:
+        p = fused(p, x, np.float32(float.fromhex(c)))
+    return p
+
+
+def box_muller(radius, angle):
+    """Two normal numbers for each pair of words, by lockstep's operations on float32; checked against those of NumPy."""
+    m = (radius >> np.uint64(1)).astype(np.int64)
+    quarter = angle.astype(np.uint32).astype(np.int32) >> 2
+    v, rest = (fused(bits.astype(np.float32), 2.0**-31, 2.0**-32) for bits in (m, m ^ 0x7fffffff))
+    base = np.float32(float.fromhex("0x1.6a09e6p-1")).view(np.int32)
+    from_base = v.view(np.int32) - base
+    scaled = ((from_base & 0x7fffff) + base).view(np.float32) - np.float32(1)
+    f = np.where(from_base < 0, scaled, -rest)
+    q = polynomial(f, ["-0x1.65c76ep-3", "0x1.250494p-2", "-0x1.318522p-2", "0x1.535d3p-2", "-0x1.98d2cp-2", "0x1.00049ap-1",
+                       "-0x1.5556f4p-1", "0x1.fffffap-1"])
+    q = fused(f * f, q, np.float32(-2) * f)
+    length = np.sqrt(fused((from_base >> 23).astype(np.float32), -float.fromhex("0x1.62e43p+0"), q))
+    g = quarter.astype(np.float32) * np.float32(2.0**-30)
+    sine = g * polynomial(g * g, ["-0x1.2d9bb8p-8", "0x1.465ec6p-4", "-0x1.4abbbap-1", "0x1.921fb6p+0"])
+    cosine = polynomial(g * g, ["0x1.d9f7bep-11", "-0x1.55c664p-6", "0x1.03c1dep-2", "-0x1.3bd3ccp+0", "0x1p+0"])
+    turn = (angle & np.uint64(3)).astype(int)
+    pair = (length * np.choose(turn, [cosine, -sine, -cosine, sine]), length * np.choose(turn, [sine, cosine, -sine, -cosine]))
+    exact = np.sqrt(-2 * np.log((m + 0.5) * 2.0**-31))
+    for found, function in zip(pair, (np.cos, np.sin)):
+        error = np.abs(found - exact * function((turn + quarter * 2.0**-30) * np.pi / 2)).max()
+        check(error < 1e-6, f"a normal number in float32 is off by {error:.3g}")
+    return pair
+
+
 def normals(seed, n_samples, n_columns):
-    z = np.empty((n_samples, n_columns + 1))
+    z = np.empty((n_samples + 1, n_columns + 1))
     for pair in range((n_columns + 1) // 2):
-        w = philox(seed, SAMPLES, pair, np.arange(n_samples))
-        radius = (w[1] << np.uint64(32) | w[0]) >> np.uint64(12)
-        angle = w[3] << np.uint64(32) | w[2]
-        length = np.sqrt(-2 * np.log((2 * radius + np.uint64(1)) * 2.0**-53))
-        turns = (angle & np.uint64(3)) + (angle >> np.uint64(12)) * 2.0**-52 - 0.5
-        z[:, 2 * pair], z[:, 2 * pair + 1] = length * np.cos(turns * np.pi / 2), length * np.sin(turns * np.pi / 2)
-    return z[:, :n_columns]
+        w = philox(seed, SAMPLES, pair, np.arange((n_samples + 1) // 2))
+        for half in range(2):
+            to = z[half:n_samples + n_samples % 2:2]
+            to[:, 2 * pair], to[:, 2 * pair + 1] = box_muller(w[2 * half], w[2 * half + 1])
+    return z[:n_samples, :n_columns]
 
 
 def deal(seed, n):
     """Where each sample lies among the clusters."""
-    n_rows = max(16, int(np.ceil(np.sqrt(float(n)))))
-    n_columns = max(16, -(-n // n_rows))
-    keys = philox(seed, MIXTURE, DEAL, np.arange(6))[0]
-    low, half = np.uint64(0xFFFFFFFF), np.uint64(32)
+    n_digits = 2
+    while 2**(15 * n_digits) < n:
+        n_digits += 1
+    radix = 32
+    while radix**n_digits < n:
+        radix += 1
+    radices = [max(32, -(-n // radix**(n_digits - 1)))] + [radix] * (n_digits - 1)
+    words = philox(seed, MIXTURE, DEAL, np.arange(n_digits * (n_digits + 1)))
+    keys, factors, low = (words[0] & np.uint64(0xffff)).astype(int), (words[1] & np.uint64(0xffff)).astype(int) | 1, 0xffff
 
-    def moved(position, other, key, size):
-        h = (other ^ key) * np.uint64(0x9E3779B1)
-        h = ((h ^ h >> half) & low) * np.uint64(0x85EBCA6B)
-        return (position + ((h & low) * np.uint64(size) >> half)) % np.uint64(size)
-
-    place = np.arange(n, dtype=np.uint64)
+    place = np.arange(n)
     pending = np.ones(n, dtype=bool)
     while pending.any():
-        row, column = place[pending] // np.uint64(n_columns), place[pending] % np.uint64(n_columns)
-        for step in range(0, 6, 2):
-            row = moved(row, column, keys[step], n_rows)
-            column = moved(column, row, keys[step + 1], n_columns)
-        place[pending] = row * np.uint64(n_columns) + column
+        digits = np.array(np.unravel_index(place[pending], radices))
+        for step in range(n_digits * (n_digits + 1)):
+            k = step % n_digits
+            h = (digits[k - 1] ^ keys[step]) * factors[step] & low
+            h = (h ^ h >> 7) * 0x9E37 & low
+            digits[k] = (digits[k] + (h * radices[k] >> 16)) % radices[k]
+        place[pending] = np.ravel_multi_index(digits, radices)
         pending = place >= n
-    return place.astype(int)
+    return place
 
 
 def corners(seed, n, dimensions):

@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "random/permute.h"
 #include "random/philox.h"
@@ -108,6 +109,40 @@ static void permutations_are_uniform(void **state)
     assert_true(chi_square < 49.7);
 }
 
+/* Those of many numbers hit everything once, leave hardly anything in its place or beside its neighbour, and
+ * send every part evenly to every part. */
+static void large_permutations_are_permutations(void **state)
+{
+    (void)state;
+    enum { MOST = 100000, PARTS = 16 };
+    static uint32_t order[MOST + 1];
+    static char seen[MOST];
+    static const uint32_t sizes[] = {1023, 1024, 1025, 1089, 4095, 16383, 16384, 16385, 65536, MOST};
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++)
+        for (uint32_t instance = 0; instance < 20; instance++) {
+            const uint32_t n = sizes[s];
+            double count[PARTS * PARTS] = {0}, chi_square = 0;
+            int in_place = 0, beside = 0;
+            memset(seen, 0, sizeof seen);
+            order[n] = 12345;
+            ls_permutation(3, LS_STREAM_ROWS, instance, n, order);
+            assert_int_equal(order[n], 12345);
+            for (uint32_t i = 0; i < n; i++) {
+                assert_true(order[i] < n && !seen[order[i]]);
+                seen[order[i]] = 1;
+                in_place += order[i] == i;
+                beside += i > 0 && order[i] == order[i - 1] + 1;
+                count[(uint64_t)i * PARTS / n * PARTS + (uint64_t)order[i] * PARTS / n]++;
+            }
+            assert_true(in_place < 9 && beside < 9); /* on average 1: more once in a million */
+            const double expected = (double)n / PARTS / PARTS;
+            for (int i = 0; i < PARTS * PARTS; i++)
+                chi_square += (count[i] - expected) * (count[i] - expected) / expected;
+            /* 225 degrees of freedom, deviation 21.2 */
+            assert_true(chi_square > 225 - 5 * 21.2 && chi_square < 225 + 5 * 21.2);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -117,6 +152,7 @@ int main(void)
         cmocka_unit_test(bijections_hit_everything_once_and_invert),
         cmocka_unit_test(bijections_work_on_huge_ranges),
         cmocka_unit_test(permutations_are_uniform),
+        cmocka_unit_test(large_permutations_are_permutations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,14 @@
-/* A seeded bijection of [0, n_samples), in vectors of 16 bits: which place each sample has in the undealt order.
+/* A seeded bijection of [0, n_samples), in vectors of 16 bits: which place each sample has in the undealt
+ * order.
  *
- * Numbers have two digits, or three or four beyond 2^30, in a mixed radix: the first digit counts most. A Feistel
- * network moves the digits in turn round by a hash of the digit before. As many numbers as it knows beyond
- * n_samples are left again by walking on (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002). */
+ * Numbers have two digits, or three or four beyond 2^30, in a mixed radix: the first digit counts most. A
+ * Feistel network moves the digits in turn round by a hash of the digit before. As many numbers as it knows
+ * beyond n_samples are left again by walking on (Black and Rogaway, "Ciphers with arbitrary finite domains",
+ * 2002). */
 
 /* Moves a digit by a hash of another one, modulo its radix. */
-INLINE void move(digits digit[TOGETHER], const digits by[TOGETHER], uint16_t key, uint16_t factor, digits radix)
+INLINE void move(digits digit[TOGETHER], const digits by[TOGETHER], uint16_t key, uint16_t factor,
+                 digits radix)
 {
     digits hash[TOGETHER];
     EACH(u) hash[u] = (by[u] ^ all_digits(key)) * all_digits(factor);

@@ -1,4 +1,5 @@
-/* Vectors of 64, 32 and 16-bit lanes in the compiler's own notation, and what that notation cannot say well. */
+/* Vectors of 64, 32 and 16-bit lanes in the compiler's own notation, and what that notation cannot say well.
+ */
 #include <math.h>
 #include <stdint.h>
 #include <string.h>

@@ -1,6 +1,8 @@
 #include "random/permute.h"
 
 #include <math.h>
+#include <stdbool.h>
+#include <string.h>
 
 #include "base/wide.h"
 
@@ -38,6 +40,7 @@ static void shuffle(uint64_t seed, ls_stream stream, uint32_t instance, uint32_t
 LS_WIDE static void permute_many(const uint32_t keys[ROUNDS], const uint16_t sizes[2], uint32_t n,
                                  uint32_t *order)
 {
+    const bool exact = (uint32_t)sizes[0] * sizes[1] == n;
     uint32_t used = 0;
     for (uint32_t row = 0; row < sizes[0]; row++)
         for (uint32_t column = 0; column < sizes[1]; column += LANES) {
@@ -61,9 +64,13 @@ LS_WIDE static void permute_many(const uint32_t keys[ROUNDS], const uint16_t siz
             }
             uint32_t images[LANES];
             for (int l = 0; l < LANES; l++) images[l] = (uint32_t)halves[0][l] * sizes[1] + halves[1][l];
-            const uint32_t left = sizes[1] - column, there = left < LANES ? left : LANES;
-            for (uint32_t l = 0; l < there; l++)
-                if (images[l] < n) order[used++] = images[l];
+            if (exact) {
+                memcpy(order + used, images, sizeof images);
+                used += LANES;
+            } else {
+                for (int l = 0; l < LANES; l++)
+                    if (images[l] < n) order[used++] = images[l];
+            }
         }
 }
 
@@ -79,7 +86,8 @@ void ls_permutation(uint64_t seed, ls_stream stream, uint32_t instance, uint32_t
         ls_philox(seed, stream, instance, (uint64_t)round, words);
         keys[round] = words[0];
     }
-    const uint32_t rows = (uint32_t)ceil(sqrt(n)), columns = (n - 1) / rows + 1;
+    const uint32_t columns = ((uint32_t)ceil(sqrt(n)) + LANES - 1) / LANES * LANES,
+                   rows = (n - 1) / columns + 1;
     permute_many(keys, (uint16_t[]){(uint16_t)rows, (uint16_t)columns}, n, order);
 }
 

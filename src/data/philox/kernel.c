@@ -197,55 +197,89 @@ static void make(const ls_philox_mixture *mixture, const ls_philox_scratch *scra
     combine(mixture, scratch, n);
 }
 
-/* Two columns side by side, the bulk of them; returns how many rows. */
-INLINE int64_t put_pairs(const ls_philox_mixture *mixture, const double *const columns[2], int64_t n,
-                         ls_dtype dtype, void *x)
+INLINE const double *column_of(const ls_philox_mixture *mixture, const ls_philox_scratch *scratch, int64_t j)
 {
-    const real shift[2] = {all(mixture->shift[0]), all(mixture->shift[1])};
-    const real scale[2] = {all(mixture->scale[0]), all(mixture->scale[1])};
+    return scratch->columns + mixture->sources[j] * scratch->capacity;
+}
+
+/* Features j and j + 1 of samples [skip, skip + n), of which every multiple of VL is put; returns how many.
+ */
+INLINE int64_t put_pair(const ls_philox_mixture *mixture, const ls_philox_scratch *scratch, int64_t skip,
+                        int64_t n, int64_t j, bool are_all, ls_dtype dtype, char *x)
+{
+    const double *const columns[2] = {column_of(mixture, scratch, j) + skip,
+                                      column_of(mixture, scratch, j + 1) + skip};
+    const real shift[2] = {all(mixture->shift[j]), all(mixture->shift[j + 1])};
+    const real scale[2] = {all(mixture->scale[j]), all(mixture->scale[j + 1])};
+    const size_t size = dtype == LS_FLOAT32 ? sizeof(float) : sizeof(double);
+    const size_t row = (are_all ? 2 : (size_t)mixture->n_features) * size;
     int64_t i = 0;
     for (; i + VL <= n; i += VL) {
+        char *to = x + (size_t)i * row + (size_t)j * size;
+        char apart[2 * VL * sizeof(double)], *values = are_all ? to : apart;
         real pairs[2];
         interleave((load(columns[0] + i) + shift[0]) * scale[0], (load(columns[1] + i) + shift[1]) * scale[1],
                    pairs);
         for (int half = 0; half < 2; half++) {
             if (dtype == LS_FLOAT32)
-                store_float((float *)x + 2 * i + half * VL, pairs[half]);
+                store_float((void *)(values + half * VL * size), pairs[half]);
             else
-                store((double *)x + 2 * i + half * VL, pairs[half]);
+                store(values + half * VL * size, pairs[half]);
         }
+        if (are_all) continue;
+        for (int l = 0; l < VL; l++) memcpy(to + (size_t)l * row, apart + 2 * size * l, 2 * size);
     }
     return i;
 }
 
-static void put_x(const ls_philox_mixture *mixture, const ls_philox_scratch *scratch, int64_t skip, int64_t n,
-                  ls_dtype dtype, void *x)
+/* Feature j of samples [skip + done, skip + n). */
+INLINE void put_column(const ls_philox_mixture *mixture, const ls_philox_scratch *scratch, int64_t skip,
+                       int64_t done, int64_t n, int64_t j, ls_dtype dtype, char *x)
 {
     const int64_t n_features = mixture->n_features;
-    int64_t done = 0;
-    if (n_features == 2) {
-        const double *const columns[2] = {scratch->columns + mixture->sources[0] * scratch->capacity + skip,
-                                          scratch->columns + mixture->sources[1] * scratch->capacity + skip};
-        done = dtype == LS_FLOAT32 ? put_pairs(mixture, columns, n, LS_FLOAT32, x)
-                                   : put_pairs(mixture, columns, n, LS_FLOAT64, x);
+    const double *column = column_of(mixture, scratch, j) + skip;
+    const double shift = mixture->shift[j], scale = mixture->scale[j];
+    if (dtype == LS_FLOAT32) {
+        float *to = (float *)(void *)x + j;
+        for (int64_t i = done; i < n; i++) to[i * n_features] = (float)((column[i] + shift) * scale);
+    } else {
+        double *to = (double *)(void *)x + j;
+        for (int64_t i = done; i < n; i++) to[i * n_features] = (column[i] + shift) * scale;
     }
-    for (int64_t j = 0; j < n_features; j++) {
-        const double *column = scratch->columns + mixture->sources[j] * scratch->capacity + skip;
-        const double shift = mixture->shift[j], scale = mixture->scale[j];
-        if (dtype == LS_FLOAT32) {
-            float *to = (float *)x + j;
-            for (int64_t i = done; i < n; i++) to[i * n_features] = (float)((column[i] + shift) * scale);
-        } else {
-            double *to = (double *)x + j;
-            for (int64_t i = done; i < n; i++) to[i * n_features] = (column[i] + shift) * scale;
+}
+
+/* Some samples at a time, so that their rows stay near until they are full. */
+INLINE void put_x(const ls_philox_mixture *mixture, const ls_philox_scratch *scratch, int64_t skip, int64_t n,
+                  ls_dtype dtype, char *x)
+{
+    const int64_t n_features = mixture->n_features;
+    const size_t row = (size_t)n_features * (dtype == LS_FLOAT32 ? sizeof(float) : sizeof(double));
+    if (n_features == 2) {
+        const int64_t done = put_pair(mixture, scratch, skip, n, 0, true, dtype, x);
+        for (int64_t j = 0; j < 2; j++) put_column(mixture, scratch, skip, done, n, j, dtype, x);
+        return;
+    }
+    enum { ROWS = 4 * VL };
+    for (int64_t i = 0; i < n; i += ROWS) {
+        const int64_t taken = n - i < ROWS ? n - i : ROWS;
+        char *to = x + (size_t)i * row;
+        int64_t j = 0;
+        for (; j + 1 < n_features; j += 2) {
+            const int64_t done = put_pair(mixture, scratch, skip + i, taken, j, false, dtype, to);
+            put_column(mixture, scratch, skip + i, done, taken, j, dtype, to);
+            put_column(mixture, scratch, skip + i, done, taken, j + 1, dtype, to);
         }
+        if (j < n_features) put_column(mixture, scratch, skip + i, 0, taken, j, dtype, to);
     }
 }
 
 static void put(const ls_philox_mixture *mixture, const ls_philox_scratch *scratch, int64_t skip, int64_t n,
                 ls_dtype dtype, void *x, ls_file_type y_type, void *y)
 {
-    put_x(mixture, scratch, skip, n, dtype, x);
+    if (dtype == LS_FLOAT32)
+        put_x(mixture, scratch, skip, n, LS_FLOAT32, x);
+    else
+        put_x(mixture, scratch, skip, n, LS_FLOAT64, x);
     const int32_t *labels = scratch->labels + skip;
 #define PUT_LABELS(type)                                                                                     \
     for (int64_t i = 0; i < n; i++) ((type *)y)[i] = (type)labels[i]

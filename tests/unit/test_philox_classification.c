@@ -69,8 +69,8 @@ static ls_make_classification shape(int which)
         p.n_samples = 300;
         break;
     case 5:
-        p.n_features = 5;
-        p.n_informative = 4;
+        p.n_features = 8;
+        p.n_informative = 7;
         p.n_redundant = 1;
         p.shift = p.scale = NULL;
         break;
@@ -372,6 +372,34 @@ static void every_place_is_dealt_once(void **state)
         }
 }
 
+/* Places are compared digit by digit where clusters are few, and as numbers where they are many: each of 8
+ * clusters is two of 16. */
+static void few_and_many_clusters_are_dealt_alike(void **state)
+{
+    (void)state;
+    enum { N = 4000 };
+    static const int64_t sizes[] = {4000, 4096, (int64_t)3 << 31, (int64_t)1 << 46, (int64_t)1 << 60};
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+        int64_t y[2][N];
+        for (int many = 0; many < 2; many++) {
+            ls_make_classification p = defaults();
+            p.n_samples = sizes[s];
+            p.n_features = p.n_informative = 4;
+            p.n_redundant = 0;
+            p.n_classes = many ? 16 : 8;
+            p.n_clusters_per_class = 1;
+            p.flip_y = 0;
+            free(rows(&p, sizes[s] - N, N, y[many]));
+        }
+        int count[16] = {0};
+        for (int i = 0; i < N; i++) {
+            assert_int_equal(y[0][i], y[1][i] / 2);
+            count[y[1][i]]++;
+        }
+        for (int c = 0; c < 16; c++) assert_in_range(count[c], N / 16 - 80, N / 16 + 80);
+    }
+}
+
 static void class_counts_are_those_of_make_classification(void **state)
 {
     (void)state;
@@ -573,6 +601,7 @@ int main(void)
         cmocka_unit_test(shuffling_permutes_columns_with_their_shift_and_scale),
         cmocka_unit_test(random_shift_and_scale_keep_their_ranges),
         cmocka_unit_test(every_place_is_dealt_once),
+        cmocka_unit_test(few_and_many_clusters_are_dealt_alike),
         cmocka_unit_test(class_counts_are_those_of_make_classification),
         cmocka_unit_test(a_share_of_the_labels_is_redrawn),
         cmocka_unit_test(normal_numbers_are_independent_and_normal),

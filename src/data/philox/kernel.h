@@ -16,7 +16,7 @@ enum {
     LS_PHILOX_MOST_DEAL_ROUNDS = LS_PHILOX_MOST_DIGITS * (LS_PHILOX_MOST_DIGITS + 1),
     LS_PHILOX_GRAIN = 128,      /* a block begins and ends at multiples of so many samples */
     LS_PHILOX_FEW_CLUSTERS = 8, /* whose parameters fit a vector of doubles ... */
-    LS_PHILOX_FEW_FEATURES = 4  /* ... if so few features are informative */
+    LS_PHILOX_FEW_FEATURES = 12 /* ... if so few features are informative */
 };
 
 /* A number to compare others with (add_if_reached in deal.h): its digits, one added to each but the last. */

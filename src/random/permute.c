@@ -54,7 +54,7 @@ LS_WIDE static void permute_many(const uint32_t keys[ROUNDS], const uint16_t siz
                 const uint16_t *by = halves[1 - round % 2], key = (uint16_t)keys[round];
                 const uint16_t factor = (uint16_t)(keys[round] >> 16 | 1), size = sizes[round % 2];
                 for (int l = 0; l < LANES; l++) {
-                    uint16_t hash = (uint16_t)((by[l] ^ key) * factor);
+                    uint16_t hash = (uint16_t)((uint32_t)(by[l] ^ key) * factor);
                     hash ^= (uint16_t)(hash >> 7);
                     hash = (uint16_t)(hash * 0x9E37u);
                     hash = (uint16_t)((uint32_t)hash * size >> 16);

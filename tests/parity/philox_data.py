@@ -1,8 +1,8 @@
 """Compares `lockstep generate --rng philox` with the real scikit-learn: philox_data.py LOCKSTEP
 
 1. Element by element. scikit-learn's make_classification runs on a RandomState that hands out the numbers which lockstep
-   draws, computed here once more by NumPy: Philox4x32-10, Box and Muller's transform in float32, the dealing of the clusters. y must be
-   equal, X within 1e-13 of the column's scale (its largest magnitude), for lockstep adds with fused operations in another order.
+   draws, computed here once more by NumPy: Philox4x32-10, Box and Muller's transform in float32, the dealing of the clusters.
+   y must be equal, X within 1e-13 of the column's scale (its largest magnitude), for lockstep adds with fused operations in another order.
 2. By statistics, with scikit-learn's own random numbers: means, variances and correlations of the clusters, shares of classes
    and of redrawn labels, noise. All seeds are fixed, so the outcome does not depend on chance; a Kolmogorov-Smirnov test must
    have p > 0.001, a mean or share lie within 5 standard deviations.

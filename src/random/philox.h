@@ -14,7 +14,7 @@ typedef enum ls_stream {
     LS_STREAM_ROWS = 4,    /* order of the rows inside a window in an epoch */
     LS_STREAM_DIGEST = 5,  /* which rows the fingerprint of a dataset looks at */
     LS_STREAM_MIXTURE = 6, /* what synthetic samples share: instance = which of it, index = element */
-    LS_STREAM_SAMPLES = 7, /* normal numbers of synthetic samples: instance = pair of them, index = sample */
+    LS_STREAM_SAMPLES = 7, /* pairs of normal numbers: instance = which, index = sample / 2, two words each */
     LS_STREAM_LABELS = 8,  /* redrawn classes of synthetic samples: index = sample / 4, a word each */
     LS_STREAM_DROPOUT =
         9, /* dropped outputs: instance = units, four together, index = sample since training began */

@@ -34,9 +34,9 @@ static void shuffle(uint64_t seed, ls_stream stream, uint32_t instance, uint32_t
     }
 }
 
-/* One after the other the numbers below n that a Feistel network over [0, rows) x [0, columns) makes of all.
- * The halves take turns in being moved round by a hash of the other one, in 16 bits, of which a vector holds
- * most. */
+/* What a Feistel network over [0, rows) x [0, columns) makes of each number in turn, those from n on left
+ * out. The halves take turns in being moved round by a hash of the other one, in 16 bits, of which a vector
+ * holds most. */
 LS_WIDE static void permute_many(const uint32_t keys[ROUNDS], const uint16_t sizes[2], uint32_t n,
                                  uint32_t *order)
 {

@@ -2,8 +2,8 @@
  * order.
  *
  * Numbers have two digits, or three or four beyond 2^30, in a mixed radix: the first digit counts most. A
- * Feistel network moves the digits in turn round by a hash of the digit before. As many numbers as it knows
- * beyond n_samples are left again by walking on (Black and Rogaway, "Ciphers with arbitrary finite domains",
+ * Feistel network moves the digits in turn round by a hash of the digit before. Numbers from n_samples
+ * on are left again by walking on (Black and Rogaway, "Ciphers with arbitrary finite domains",
  * 2002). */
 
 /* Moves a digit by a hash of another one, modulo its radix. */
@@ -127,7 +127,13 @@ static void choose_clusters(const ls_philox_mixture *mixture, const ls_philox_sc
                             uint64_t first, int64_t n)
 {
     if (!mixture->dealt) {
-        for (int64_t i = 0; i < n; i++) scratch->clusters[i] = cluster_at(mixture, (int64_t)first + i);
+        for (int64_t i = 0; i < n;) {
+            const uint32_t cluster = cluster_at(mixture, (int64_t)first + i);
+            const bool last = cluster + 1 == mixture->n_clusters;
+            const int64_t left = last ? n : mixture->stops[cluster] - (int64_t)first,
+                          end = left < n ? left : n;
+            for (; i < end; i++) scratch->clusters[i] = cluster;
+        }
         return;
     }
     switch (mixture->deal_digits) {

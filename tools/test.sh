@@ -43,5 +43,6 @@ printf '\nSeconds until here:\n'
 print_step_times
 
 begin_step "Tests"
-# ctest's summary is the last thing printed, with the seconds of each group of tests.
-exec ctest --test-dir build-test --output-on-failure --no-tests=error --parallel "$(nproc)" "$@"
+# Two tests for each core: half of their time they wait, for mpirun above all. ctest's summary is the last thing printed, with the
+# seconds of each group of tests.
+exec ctest --test-dir build-test --output-on-failure --no-tests=error --parallel $((2 * $(nproc))) "$@"

@@ -68,9 +68,9 @@ class Network:
             self.cut(host)
             self.kill(host)
 
-    def mend(self):
-        """Cables and power for all."""
-        for host in self.hosts:
+    def mend(self, hosts):
+        """Cables and power for these, and for host 0."""
+        for host in (0, *hosts):
             ip("-n", self.switch, "link", "set", "port%d" % host, "up")
             # Forget who could not be found while the cable was out.
             ip("-n", self.name(host), "neighbour", "flush", "dev", "eth0", check=False)

@@ -70,43 +70,48 @@ def same_bits(network, lockstep, directory):
 
 
 class Long:
-    """A run that is stopped by something, and the model that it must come to in the end."""
+    """A run that is stopped by something, and the model that it must come to in the end. Each has three hosts of its own."""
+
+    made = 0
 
     def __init__(self, network, lockstep, directory):
-        self.network, self.lockstep, self.parent = network, lockstep, directory
-        self.n = 0
-        r = run(lockstep, ["generate", "-o", "data.h5", "--n-samples", 1000, "--n-features", 5, "--random-state", 1],
-                directory=directory)
-        check(r.code == 0, "failed:", r)
-        self.directory = directory
-
-    def new_directory(self):
-        self.n += 1
-        self.directory = "%s/run%d" % (self.parent, self.n)
+        self.network, self.lockstep = network, lockstep
+        self.hosts = range(3 * Long.made + 1, 3 * Long.made + 4)
+        Long.made += 1
+        self.directory = "%s/run%d" % (directory, Long.made)
         os.mkdir(self.directory)
-        return self.directory
 
-    def train(self, *more, epochs=10 ** 7):
+    def start(self, slots, *more, **options):
+        return self.network.start({self.hosts[i - 1]: ranks for i, ranks in slots.items()}, self.train(*more, **options),
+                                  directory=self.directory)
+
+    def train(self, *more, epochs=10 ** 7, checkpoints="c"):
         return [self.lockstep, "train", "../data.h5", "--hidden", 16, "--batch-size", 20, "--epochs", epochs, "--seed", 3,
-                "--verbose", 0, "--checkpoint-dir", "c", "--checkpoint-every", "200steps", "--stall-timeout", STALL, *more]
+                "--verbose", 0, "--checkpoint-dir", checkpoints, "--checkpoint-every", "200steps", "--stall-timeout", STALL, *more]
 
-    def interrupted(self, what, slots, act):
-        """Starts it, acts when it has written checkpoints, waits for its end."""
-        self.new_directory()
-        r = self.network.start(slots, self.train(), directory=self.directory)
-        ranks = r.rank_pids()
-        while r.running() and len(os.listdir(self.directory + "/c") if os.path.isdir(self.directory + "/c") else ()) < 2:
+    def interrupt(self, what, slots, act):
+        """Starts it and acts when it has written checkpoints."""
+        self.what, self.run = what, self.start(slots)
+        self.ranks = self.run.rank_pids()
+        while self.run.running() and self.n_checkpoints() < 2:
             time.sleep(0.02)
-        if check(len(ranks) == sum(slots.values()) and r.running(), what, "did not start well:", r):
-            act(r, ranks)
-        r.wait(180)
+        if check(len(self.ranks) == sum(slots.values()) and self.run.running(), what, "did not start well:", self.run):
+            act(self.run, self.ranks, self.hosts)
+        return self
+
+    def n_checkpoints(self):
+        return len(os.listdir(self.directory + "/c")) if os.path.isdir(self.directory + "/c") else 0
+
+    def end(self):
+        """Waits for its end."""
+        r, what = self.run.wait(180), self.what
         check(r.code not in (0, None), what, "the job should have ended, and not well:", r)
         end = time.monotonic() + 60
-        while any(map(common.state_of, ranks.values())) and time.monotonic() < end:
+        while any(map(common.state_of, self.ranks.values())) and time.monotonic() < end:
             time.sleep(0.05)
-        left = [common.command_line(pid) for pid in ranks.values() if common.state_of(pid)]
+        left = [common.command_line(pid) for pid in self.ranks.values() if common.state_of(pid)]
         check(not left, what, "ranks left behind:", left)
-        self.network.mend()
+        self.network.mend(self.hosts)
         check(not r.orphans(), what, "processes left behind:", r.orphans())
         return r
 
@@ -115,17 +120,16 @@ class Long:
         steps = [int(found.group(1)) for name in os.listdir(self.directory + "/c") if (found := re.match(r"checkpoint-(\d+)\.", name))]
         return max(steps, default=0)
 
-    def resumed(self, what, slots):
+    def resumed(self, slots):
         """Goes on to the end of the epoch in which the newest checkpoint is; the same as in one go."""
         epochs = self.steps_done() // 50 + 1
-        r = self.network.start(slots, self.train("-o", "model.h5", "--resume", epochs=epochs), directory=self.directory).wait()
-        if not check(r.code == 0 and "resumed from" in r.stderr, what, "not resumed:", r):
+        r = self.start(slots, "-o", "model.h5", "--resume", epochs=epochs).wait()
+        if not check(r.code == 0 and "resumed from" in r.stderr, self.what, "not resumed:", r):
             return
-        model = self.directory + "/model.h5"
-        self.new_directory()
-        r = run(self.lockstep, self.train("-o", "model.h5", epochs=epochs)[1:], directory=self.directory)
+        r = run(self.lockstep, self.train("-o", "straight.h5", epochs=epochs, checkpoints="s")[1:], directory=self.directory)
         check(r.code == 0, "failed:", r)
-        check(same_bytes(model, self.directory + "/model.h5"), what, "the resumed model differs from that of one go")
+        check(same_bytes(self.directory + "/model.h5", self.directory + "/straight.h5"), self.what,
+              "the resumed model differs from that of one go")
 
 
 def waited_for(r, what, ranks):
@@ -136,37 +140,38 @@ def waited_for(r, what, ranks):
     check(for_all or set(map(int, found)) & set(ranks), what, "nobody waited for", ranks, ":", r)
 
 
-def signals(network, long):
+def signals(long):
     slots = {1: 1, 2: 2, 3: 1}
-    for what, act in (("SIGUSR1 at a rank of the last host", lambda r, ranks: os.kill(ranks[3], signal.SIGUSR1)),
-                      ("SIGTERM at a rank of the second host", lambda r, ranks: os.kill(ranks[1], signal.SIGTERM)),
-                      ("SIGUSR1 at mpirun", lambda r, ranks: os.kill(r.pid, signal.SIGUSR1))):
-        r = long.interrupted(what, slots, act)
-        check(r.code == 75, what, "exit code 75 expected:", r)
-        check(len(r.messages()) == 1 and "start again with --resume" in r.messages()[0], what, "one message expected:", r)
-    long.resumed("signals", {1: 2, 3: 1})
+    jobs = [long().interrupt(what, slots, act) for what, act in (
+        ("SIGUSR1 at a rank of the last host", lambda r, ranks, hosts: os.kill(ranks[3], signal.SIGUSR1)),
+        ("SIGTERM at a rank of the second host", lambda r, ranks, hosts: os.kill(ranks[1], signal.SIGTERM)),
+        ("SIGUSR1 at mpirun", lambda r, ranks, hosts: os.kill(r.pid, signal.SIGUSR1)))]
+    for job in jobs:
+        r = job.end()
+        check(r.code == 75, job.what, "exit code 75 expected:", r)
+        check(len(r.messages()) == 1 and "start again with --resume" in r.messages()[0], job.what, "one message expected:", r)
+    job.resumed({1: 2, 3: 1})
 
 
 def deaths(network, long):
+    """While one job waits for its limit the next one starts. Of a cut cable neither side hears."""
     slots = {1: 1, 2: 2, 3: 1}
-    r = long.interrupted("a killed rank", slots, lambda r, ranks: os.kill(ranks[2], signal.SIGKILL))
-    r = long.interrupted("a killed host", slots, lambda r, ranks: network.kill(2))
-    long.resumed("a killed host", {1: 1, 3: 1})
+    cut = long().interrupt("a cable is cut", {1: 2, 2: 1, 3: 1}, lambda r, ranks, hosts: network.cut(hosts[2]))
+    dark = long().interrupt("a host loses its power", {1: 2, 2: 1, 3: 1}, lambda r, ranks, hosts: network.power_off(hosts[1]))
+    stopped = long().interrupt("a stopped rank", slots, lambda r, ranks, hosts: os.kill(ranks[2], signal.SIGSTOP))
+    killed = long().interrupt("a killed rank", slots, lambda r, ranks, hosts: os.kill(ranks[2], signal.SIGKILL))
+    gone = long().interrupt("a killed host", slots, lambda r, ranks, hosts: network.kill(hosts[1]))
 
-    r = long.interrupted("a stopped rank", slots, lambda r, ranks: os.kill(ranks[2], signal.SIGSTOP))
+    killed.end()
+    gone.end()
+    gone.resumed({1: 1, 3: 1})
+    r = stopped.end()
     check(r.code == 8, "exit code 8 expected:", r)
     check(re.search(r"rank 2: .*STUCK \(the process does not run\)", r.stderr), "rank 2 is not named:", r)
-    waited_for(r, "a stopped rank", [1, 2])
-
-
-def cables(network, long):
-    """Neither side hears that the other has gone."""
-    slots = {1: 2, 2: 1, 3: 1}
-    r = long.interrupted("a cable is cut", slots, lambda r, ranks: network.cut(3))
-    waited_for(r, "a cable is cut", [3])
-    r = long.interrupted("a host loses its power", slots, lambda r, ranks: network.power_off(2))
-    waited_for(r, "a host loses its power", [2])
-    long.resumed("a host loses its power", {1: 1, 3: 2})
+    waited_for(r, stopped.what, [1, 2])
+    waited_for(cut.end(), cut.what, [3])
+    waited_for(dark.end(), dark.what, [2])
+    dark.resumed({1: 1, 3: 2})
 
 
 def differing(network, lockstep, directory):
@@ -181,10 +186,12 @@ def differing(network, lockstep, directory):
 def main():
     lockstep = common.arguments(__doc__).lockstep
     directory = common.temporary_directory()
-    network = tcp_cluster.Network(3, directory)
-    long = Long(network, lockstep, directory)
-    for name, group in (("same bits", lambda: same_bits(network, lockstep, directory)), ("signals", lambda: signals(network, long)),
-                        ("deaths", lambda: deaths(network, long)), ("cables", lambda: cables(network, long)),
+    network = tcp_cluster.Network(24, directory)
+    r = run(lockstep, ["generate", "-o", "data.h5", "--n-samples", 1000, "--n-features", 5, "--random-state", 1], directory=directory)
+    check(r.code == 0, "failed:", r)
+    long = lambda: Long(network, lockstep, directory)
+    for name, group in (("same bits", lambda: same_bits(network, lockstep, directory)), ("signals", lambda: signals(long)),
+                        ("deaths", lambda: deaths(network, long)),
                         ("differing ranks", lambda: differing(network, lockstep, directory))):
         before, begin = common.n_checks, time.monotonic()
         group()

@@ -14,7 +14,7 @@ import common
 from common import check
 
 WITHOUT = ("test_numpy_dot", "test_simd")  # their oracle is long double, which valgrind computes in 64 bits
-SLOW = ("test_order",)
+SLOW = ("test_order", "test_philox_statistics")
 EXIT_CODE = 99
 ENVIRONMENT = dict(os.environ, OPENBLAS_NUM_THREADS="1", OPENBLAS_CORETYPE="Haswell")  # valgrind knows no AVX-512
 

@@ -7,22 +7,18 @@ and scikit-learn's StandardScaler: the same statistics, a file that Keras reads,
 usage: keras_callbacks.py LOCKSTEP         (the Python that runs it must have keras, tensorflow, scikit-learn, h5py)
 """
 import csv
-import os
 import subprocess
 import sys
 import tempfile
 
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-os.environ["CUDA_VISIBLE_DEVICES"] = ""
-import absl.logging
-absl.logging.set_verbosity(absl.logging.ERROR)
 import h5py
-import keras
 import numpy as np
-import tensorflow
 
+import common
+from common import check, error, read_weights
+
+keras = common.start_keras("float64")
 BOUND = 1e-11
-checks = failures = 0
 
 # What is asked of both: epochs, learning rate, and the callbacks by lockstep's options.
 CASES = {
@@ -35,14 +31,6 @@ CASES = {
     "smaller rate": dict(epochs=18, rate=2.0, reduce=0.3, wait=2, cooldown=2, least=0.05),
     "all of it": dict(epochs=40, rate=0.1, stop=9, best=True, reduce=0.5, wait=3, cooldown=1, delta=1e-4),
 }
-
-
-def check(name, ok, detail=""):
-    global checks, failures
-    checks += 1
-    failures += not ok
-    if not ok or os.environ.get("VERBOSE"):
-        print("ok    " if ok else "FAILED", name, detail, flush=True)
 
 
 def make_rows():
@@ -80,14 +68,6 @@ def fit(model, weights, x, y, case, folder):
     return history, final, model.get_weights()
 
 
-def read_weights(path):
-    with h5py.File(path) as file:
-        group = file["model_weights"]
-        text = lambda s: s.decode() if isinstance(s, bytes) else s
-        return [group[text(layer)][text(name)][...] for layer in group.attrs["layer_names"]
-                for name in group[text(layer)].attrs["weight_names"]]
-
-
 def options_of(case, folder):
     options = ["--epochs", str(case["epochs"]), "--learning-rate", repr(case["rate"]), "--batch-size", "16",
                "--shuffle", "none", "--validation-split", "0.3", "--monitor", case.get("monitor", "val_loss")]
@@ -103,19 +83,14 @@ def options_of(case, folder):
 
 
 def train(lockstep, folder, options, output, ranks=1):
-    launcher = ["mpirun", "--oversubscribe", "-n", str(ranks)] if ranks > 1 else []
-    command = launcher + [lockstep, "train", folder + "/data.h5", "--init", folder + "/init.h5", "--verbose", "0",
-                          "--history", folder + "/history.csv", "-o", output] + options
+    command = common.on_ranks(ranks) + [lockstep, "train", folder + "/data.h5", "--init", folder + "/init.h5", "--verbose", "0",
+                                         "--history", folder + "/history.csv", "-o", output] + options
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         raise SystemExit("%s\n%s" % (" ".join(command), result.stderr))
     with open(folder + "/history.csv") as file:
         rows = list(csv.DictReader(file))
     return {name: [float(row[name]) for row in rows] for name in rows[0] if name not in ("seconds", "samples_per_second")}
-
-
-def error(ours, theirs):
-    return max(float(np.max(np.abs(a - b)) / np.max(np.abs(b))) for a, b in zip(ours, theirs))
 
 
 def compare(lockstep, name, case, model, weights, x, y, folder):
@@ -196,9 +171,6 @@ def compare_normalization(lockstep, x, y, folder):
 
 
 def main(lockstep):
-    tensorflow.config.threading.set_intra_op_parallelism_threads(1)
-    tensorflow.config.threading.set_inter_op_parallelism_threads(1)
-    keras.config.set_floatx("float64")
     keras.utils.set_random_seed(3)
     x, y = make_rows()
     with tempfile.TemporaryDirectory() as folder:
@@ -212,9 +184,8 @@ def main(lockstep):
         for name, case in CASES.items():
             compare(lockstep, name, case, model, weights, x, y, folder)
         compare_normalization(lockstep, x, y, folder)
-    print("%d checks, %d failed" % (checks, failures))
-    return failures != 0
+    common.finish()
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    main(sys.argv[1])

@@ -19,19 +19,13 @@ import warnings
 import h5py
 import numpy as np
 
+import common
+from common import check
+
 ARCHITECTURES = [((), "tanh", 3), ((2, 2), "tanh", 2), ((7, 5), "relu", 9), ((4, 3, 2), "sigmoid", 5), ((6,), "linear", 1),
                  ((64, 4, 2, 4, 64), "tanh", 2)]
 TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
 RATE, ROWS, BATCH = 0.01, 320, 8
-checks = failures = 0
-
-
-def check(name, ok, detail=""):
-    global checks, failures
-    checks += 1
-    failures += not ok
-    if not ok or os.environ.get("VERBOSE"):
-        print("ok    " if ok else "FAILED", name, detail, flush=True)
 
 
 def near(name, found, expected, tolerance):
@@ -323,13 +317,7 @@ if __name__ == "__main__":
     if len(sys.argv) == 2:  # set_floatx must come first in a process
         codes = [subprocess.run([sys.executable, __file__, LOCKSTEP, dtype]).returncode for dtype in TOLERANCE]
         sys.exit(any(codes))
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    import absl.logging
-    absl.logging.set_verbosity("error")
-    import keras
-    keras.config.set_floatx(sys.argv[2])
+    keras = common.start_keras(sys.argv[2])
     warnings.simplefilter("error", UserWarning)  # Keras only warns when it skips an optimizer's state
     worker(sys.argv[2])
-    print(f"{sys.argv[2]}: {checks} checks, {failures} failed")
-    sys.exit(failures != 0 or checks == 0)
+    common.finish(f"{sys.argv[2]}: ")

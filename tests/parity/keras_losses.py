@@ -17,16 +17,10 @@ import tempfile
 import h5py
 import numpy as np
 
+import common
+from common import check
+
 ROWS, FEATURES, EPOCHS, BATCH, RATE = 203, 5, 3, 16, 0.05
-checks = failures = 0
-
-
-def check(name, ok, detail=""):
-    global checks, failures
-    checks += 1
-    failures += not ok
-    if not ok or os.environ.get("VERBOSE"):
-        print("ok    " if ok else "FAILED", name, detail, flush=True)
 
 
 def make_cases(keras):
@@ -166,22 +160,13 @@ def check_dropout(keras, lockstep, folder):
 
 
 def main():
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    import absl.logging
-    absl.logging.set_verbosity(absl.logging.ERROR)
-    import keras
-    import tensorflow
-    tensorflow.config.threading.set_intra_op_parallelism_threads(1)
-    tensorflow.config.threading.set_inter_op_parallelism_threads(1)
-    keras.config.set_floatx("float64")
+    keras = common.start_keras("float64")
     rng = np.random.default_rng(1)
     with tempfile.TemporaryDirectory() as folder:
         for number, case in enumerate(make_cases(keras)):
             compare(keras, sys.argv[1], folder, number, case, rng)
         check_dropout(keras, sys.argv[1], folder)
-    print("%d checks, %d failed" % (checks, failures))
-    sys.exit(failures > 0 or checks < 150)
+    common.finish(least=150)
 
 
 if __name__ == "__main__":

@@ -16,18 +16,12 @@ import tempfile
 import h5py
 import numpy as np
 
+import common
+from common import check
+
 BOUND, ROWS, BATCH, EPOCHS, FEATURES, UNITS = 1e-12, 76, 8, 2, 3, (4, 3)
 STEPS = -(-ROWS // BATCH)
-checks = failures = 0
 worst = 0.0
-
-
-def check(name, ok, detail=""):
-    global checks, failures
-    checks += 1
-    failures += not ok
-    if not ok or os.environ.get("VERBOSE"):
-        print("ok    " if ok else "FAILED", name, detail, flush=True)
 
 
 def near(name, found, expected, bound=BOUND):
@@ -115,9 +109,8 @@ def read_ours(path):
 
 
 def train(lockstep, *arguments, ranks=0):
-    launcher = ["mpirun", "--oversubscribe", "-n", str(ranks)] if ranks else []
-    done = subprocess.run([*launcher, lockstep, "train", *map(str, arguments), "--verbose", "0"], capture_output=True,
-                          text=True)
+    done = subprocess.run([*common.on_ranks(ranks), lockstep, "train", *map(str, arguments), "--verbose", "0"],
+                          capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{arguments}: {done.stderr}")
     return done.stderr
@@ -127,7 +120,7 @@ def compare(keras, lockstep, folder, case, x, y):
     name, options, optimizer, penalty = case
     options = options.split()
     names = {n: f"{folder}/{n}" for n in ("data.h5", "init.h5", "ours.h5", "ours.weights.h5", "keras.h5", "on.h5", "h.csv")}
-    common = [names["data.h5"], "--batch-size", BATCH, "--shuffle", "none"]
+    settings = [names["data.h5"], "--batch-size", BATCH, "--shuffle", "none"]
     # The schedules' numbers are NumPy's, which Keras cannot write into a file.
     writes = "--schedule" not in options
     keras.utils.set_random_seed(5)
@@ -136,7 +129,7 @@ def compare(keras, lockstep, folder, case, x, y):
     model = build(keras, optimizer, penalty)
     model.set_weights(plain.get_weights())
     losses = fit(model, x, y, EPOCHS)
-    report = train(lockstep, *common, "--init", names["init.h5"], *options, "--epochs", EPOCHS, "-o", names["ours.h5"],
+    report = train(lockstep, *settings, "--init", names["init.h5"], *options, "--epochs", EPOCHS, "-o", names["ours.h5"],
                    "--history", names["h.csv"])
     check(f"{name}: nothing to go on with", "goes on" not in report, report)
     weights, iterations, state = read_ours(names["ours.h5"])
@@ -172,7 +165,7 @@ def compare(keras, lockstep, folder, case, x, y):
     # We go on with ours, on any number of ranks, and with Keras'.
     runs = [("ours.weights.h5", 0)] + [("ours.weights.h5", 3)] * ("norm" in name) + [("keras.h5", 0)] * writes
     for file, ranks in runs:
-        report = train(lockstep, *common, "--init", names[file], *options, "--epochs", 1, "-o", names["on.h5"], ranks=ranks)
+        report = train(lockstep, *settings, "--init", names[file], *options, "--epochs", 1, "-o", names["on.h5"], ranks=ranks)
         check(f"{name}: says that it goes on with {file}", f"goes on with its state after {iterations} steps" in report, report)
         again = read_ours(names["on.h5"])
         near(f"{name}: we after {file}", again[0], model.get_weights())
@@ -185,13 +178,8 @@ def compare(keras, lockstep, folder, case, x, y):
 
 
 def main():
-    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="", OMPI_ALLOW_RUN_AS_ROOT="1",
-                      OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMPI_MCA_mpi_yield_when_idle="1")
-    import absl.logging
-    absl.logging.set_verbosity(absl.logging.ERROR)
-    import keras
+    keras = common.start_keras("float64")
     lockstep = os.path.abspath(sys.argv[1])
-    keras.config.set_floatx("float64")
     r = np.random.default_rng(3)
     x = r.normal(size=(ROWS, FEATURES))
     y = (x.sum(1) + r.normal(size=ROWS) > 0.2).astype("f8")[:, None]
@@ -203,8 +191,7 @@ def main():
     # No option may be without effect.
     for i, a in enumerate(found):
         check("cases differ", all(max(np.abs(u - v).max() for u, v in zip(a, b)) > 1e-9 for b in found[:i]), i)
-    print("%d cases, %d checks, %d failed, largest error %.1e" % (len(found), checks, failures, worst))
-    sys.exit(failures > 0)
+    common.finish("%d cases, largest error %.1e: " % (len(found), worst))
 
 
 main()

@@ -21,21 +21,15 @@ import tempfile
 import h5py
 import numpy as np
 
+import common
+from common import check, error, read_weights
+
 NOTEBOOK = {  # hidden layers -> parameters for 2 features
     (64, 64): 4417, (64, 32, 16, 8, 4, 2): 2985, (64, 16, 4, 16, 64): 2533, (64, 4, 2, 4, 64): 859,
     (32, 16, 8, 4, 2): 809, (16, 16, 4, 2): 401, (16, 8, 4, 2): 233, (8, 8, 4, 2): 145, (5, 5, 5): 81,
     (5, 3, 2): 44, (5, 4): 44, (5, 3): 37, (8,): 33, (5, 2): 30, (5,): 21, (3, 2): 20, (2, 2): 15, (2,): 9,
 }
 RATE = 0.01
-checks = failures = 0
-
-
-def check(name, ok, detail=""):
-    global checks, failures
-    checks += 1
-    failures += not ok
-    if not ok or os.environ.get("VERBOSE"):
-        print("ok    " if ok else "FAILED", name, detail, flush=True)
 
 
 def make_cases(full):
@@ -80,15 +74,7 @@ def make_rows(case):
 
 def worker(folder, dtype):
     """In a process of its own, because set_floatx must come before anything else."""
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    import absl.logging
-    absl.logging.set_verbosity(absl.logging.ERROR)
-    import keras
-    import tensorflow
-    tensorflow.config.threading.set_intra_op_parallelism_threads(1)
-    tensorflow.config.threading.set_inter_op_parallelism_threads(1)
-    keras.config.set_floatx(dtype)
+    keras = common.start_keras(dtype)
     for case in json.load(open(folder + "/cases.json")):
         if case["dtype"] != dtype:
             continue
@@ -112,26 +98,12 @@ def worker(folder, dtype):
                  **{"w%d" % i: w for i, w in enumerate(model.get_weights())})
 
 
-def read_weights(path):
-    with h5py.File(path) as file:
-        group = file["model_weights"]
-        text = lambda s: s.decode() if isinstance(s, bytes) else s
-        return [group[text(layer)][text(name)][...] for layer in group.attrs["layer_names"]
-                for name in group[text(layer)].attrs["weight_names"]]
-
-
-def error(ours, theirs):
-    """A tensor of zeros (the biases of dead relu units) has no scale of its own: its difference counts as it is."""
-    return max(float(np.max(np.abs(a - b)) / (np.max(np.abs(b)) or 1)) for a, b in zip(ours, theirs))
-
-
 def train(lockstep, folder, case, data, rate=RATE, ranks=1, shuffle="none"):
     out = folder + "/model.h5"
-    launcher = ["mpirun", "--oversubscribe", "-n", str(ranks)] if ranks > 1 else []
-    command = launcher + [lockstep, "train", data, "--init", "%s/%d.init.h5" % (folder, case["number"]),
-                          "--epochs", str(case["epochs"]), "--batch-size", str(case["batch"]),
-                          "--learning-rate", repr(rate), "--shuffle", shuffle, "--verbose", "0", "-o", out,
-                          "--history", folder + "/history.csv"]
+    command = common.on_ranks(ranks) + [
+        lockstep, "train", data, "--init", "%s/%d.init.h5" % (folder, case["number"]),
+        "--epochs", str(case["epochs"]), "--batch-size", str(case["batch"]), "--learning-rate", repr(rate),
+        "--shuffle", shuffle, "--verbose", "0", "-o", out, "--history", folder + "/history.csv"]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         raise SystemExit("%s\n%s" % (" ".join(command), result.stderr))
@@ -207,7 +179,6 @@ def main():
     if sys.argv[1] == "--worker":
         return worker(sys.argv[2], sys.argv[3])
     lockstep, full = os.path.abspath(sys.argv[1]), "--full" in sys.argv
-    os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMPI_MCA_mpi_yield_when_idle="1")
     with tempfile.TemporaryDirectory() as folder:
         cases = make_cases(full)
         json.dump(cases, open(folder + "/cases.json", "w"))
@@ -223,8 +194,7 @@ def main():
             worst[kind] = max(worst.get(kind, 0), measured)
         for kind, value in worst.items():
             print("%s %s: largest error of the weights %.1e" % (*kind, value))
-    print("%d networks, %d checks, %d failed" % (len(cases), checks, failures))
-    sys.exit(failures > 0)
+    common.finish("%d networks: " % len(cases))
 
 
 main()

@@ -14,9 +14,8 @@ import statistics
 import subprocess
 import sys
 
-from bench import BUILD, LOCKSTEP, RATE, ROWS, TOLERANCE, Failure, Lockstep, cpu_info, describe_machine, environment, number, \
-    relative, versions
-from rows import prepare
+from bench import BUILD, LOCKSTEP, Failure, Lockstep, cpu_info, describe_machine, environment, number, relative, versions
+from rows import RATE, ROWS, TOLERANCE, prepare
 
 ALL_ROWS = {row.name: row for row in ROWS}
 MESSAGE_REST = 64  # bytes of a step's message beside the gradient: the loss sum, counts, flags

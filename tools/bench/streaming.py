@@ -22,7 +22,8 @@ import subprocess
 import sys
 import tempfile
 
-from bench import BUILD, LOCKSTEP, RATE, TOLERANCE, Failure, Python, describe_machine, environment, number, times, versions
+from bench import BUILD, LOCKSTEP, Failure, Python, describe_machine, environment, number, times, versions
+from rows import RATE, TOLERANCE
 
 BATCH, FEATURES, HIDDEN = 65536, 2, (2, 2)
 COMPARED = 10 ** 7  # rows that other systems read

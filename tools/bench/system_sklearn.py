@@ -1,4 +1,4 @@
-"""scikit-learn's MLPClassifier with plain SGD: partial_fit is one epoch; several with warm_start would stop by themselves."""
+"""scikit-learn's MLPClassifier: partial_fit is one epoch; several with warm_start would stop by themselves."""
 import time
 
 started = time.time()
@@ -10,10 +10,12 @@ import worker
 
 
 def train(case, epochs):
-    model = MLPClassifier(case.hidden, activation="tanh", solver="sgd", alpha=0, batch_size=case.batch,
-                          learning_rate_init=case.rate, momentum=0, nesterovs_momentum=False, shuffle=False, random_state=0)
-    y = case.y[:, 0].astype(np.int64)
-    model.partial_fit(case.x[:case.batch], y[:case.batch], classes=(0, 1))  # makes the arrays
+    model = MLPClassifier(case.hidden, activation="tanh", solver=case.optimizer, alpha=0, batch_size=case.batch,
+                          learning_rate_init=case.rate, momentum=0, nesterovs_momentum=False, epsilon=case.epsilon, shuffle=False,
+                          random_state=0)
+    y = case.y.ravel().astype(np.int64)
+    model.partial_fit(case.x[:case.batch], y[:case.batch], classes=range(case.classes))  # makes the arrays
+    del model._optimizer  # which has seen a step
     for i, (kernel, bias) in enumerate(case.weights):
         model.coefs_[i][:], model.intercepts_[i][:] = kernel, bias
     seconds, losses = [], []

@@ -28,7 +28,7 @@ def load_case(directory):
     case = read_case(directory)
     with h5py.File(os.path.join(directory, "data.h5")) as f:
         case.x = f["train/X"][:]
-        case.y = f["train/y"][:].astype(np.float32)[:, None]
+        case.y = f["train/y"][:].astype(np.float32)[:, None] if case.classes == 2 else f["train/y"][:].astype(np.int64)
     case.steps = case.samples // case.batch
     return case
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# A whole search by lockstep tune on one rank and two, beside KerasTuner on the same trials. Installs what it needs, builds, measures.
+# Two whole searches by lockstep tune on one rank and two, beside KerasTuner on some of their trials. Installs what it needs, builds,
+# measures.
 #   tools/bench/tune.sh [OPTIONS]     options of tune.py: --rounds N, --trials N, --epochs N, --output DIRECTORY
-# Leaves tune.md in build-bench/results/. README.md beside this file explains it.
+# Leaves tune.md, tune.csv, networks.csv and networks.png in build-bench/results/. README.md beside this file explains them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . tools/common.sh

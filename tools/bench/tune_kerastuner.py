@@ -1,9 +1,10 @@
 """A search by KerasTuner over points that are given: tune_kerastuner.py CASE.json
 
-The case has the data, the trials' settings, the epochs, the patience of early stopping, the batch size and the share to validate on.
-Prints as JSON how long the search, the training of the best and its evaluation took, the seconds of each epoch, and the accuracy on
-/test.
+The case has the data, the trials' settings, optimizer and rate, the epochs, the patience of early stopping or none, the batch size and
+the share to validate on; without one that is /test. Prints as JSON how long the search, the training of the best and its evaluation
+took, the seconds of each epoch, and the accuracy on /test.
 """
+import functools
 import json
 import os
 import sys
@@ -39,7 +40,7 @@ class GivenTrials(keras_tuner.Oracle):
         if not self.given:
             return {"status": "STOPPED"}
         settings = self.given.pop(0)
-        values = {"layers": len(settings["hidden"]), "activation": settings["activation"]}
+        values = {"layers": len(settings["hidden"]), "activation": settings.get("activation", "tanh")}
         values.update(("units_%d" % i, units) for i, units in enumerate(settings["hidden"]))
         return {"status": "RUNNING", "values": values}
 
@@ -49,13 +50,18 @@ class Tuner(keras_tuner.Tuner):
         """Nobody looks at TensorBoard, which need not be there then."""
 
 
-def build(hp):
-    model = keras.Sequential([keras.Input((6,))])
+def build(case, n_features, n_classes, hp):
+    model = keras.Sequential([keras.Input((n_features,))])
     activation = hp.Choice("activation", ["tanh", "relu"])
-    for i in range(hp.Int("layers", 1, 4)):
-        model.add(keras.layers.Dense(hp.Int("units_%d" % i, 2, 16), activation=activation))
-    model.add(keras.layers.Dense(3, activation="softmax"))
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    for i in range(hp.Int("layers", 1, 6)):
+        model.add(keras.layers.Dense(hp.Int("units_%d" % i, 2, 64), activation=activation))
+    optimizer = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[case["optimizer"]](case["rate"])
+    if n_classes == 2:
+        model.add(keras.layers.Dense(1, activation="sigmoid"))
+        model.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])
+    else:
+        model.add(keras.layers.Dense(n_classes, activation="softmax"))
+        model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 
@@ -66,15 +72,18 @@ def main():
         x, y, x_test, y_test = (f[name][:] for name in ("train/X", "train/y", "test/X", "test/y"))
     n = int(len(y) * (1 - case["validation_split"]))
     keras.utils.set_random_seed(1)
-    stopping = keras.callbacks.EarlyStopping("val_loss", patience=case["patience"], restore_best_weights=True)
-    fit = {"batch_size": case["batch"], "epochs": case["epochs"], "validation_data": (x[n:], y[n:]), "callbacks": [stopping, EpochTimes()],
-           "verbose": 0}
+    callbacks = [EpochTimes()]
+    if case["patience"] is not None:
+        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=case["patience"], restore_best_weights=True))
+    validation = (x[n:], y[n:]) if n < len(y) else (x_test, y_test)
+    fit = {"batch_size": case["batch"], "epochs": case["epochs"], "validation_data": validation, "callbacks": callbacks, "verbose": 0}
+    make = functools.partial(build, case, x.shape[1], int(y.max()) + 1)
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as directory:
         oracle = GivenTrials(case["trials"], objective="val_loss", max_trials=len(case["trials"]))
-        tuner = Tuner(oracle, build, directory=directory, project_name="search")
+        tuner = Tuner(oracle, make, directory=directory, project_name="search")
         tuner.search(x[:n], y[:n], **fit)
-        best = build(tuner.get_best_hyperparameters()[0])
+        best = make(tuner.get_best_hyperparameters()[0])
     best.fit(x[:n], y[:n], **fit)
     _, accuracy = best.evaluate(x_test, y_test, verbose=0)
     print(json.dumps({"seconds": time.perf_counter() - begin, "epochs": epochs, "accuracy": float(accuracy)}))

@@ -64,9 +64,9 @@ typedef struct ls_target_range {
 /* Reads all targets once, a share on each rank. Collective. LS_E_INPUT where a value is not finite. */
 ls_status ls_dataset_scan_targets(ls_session *session, ls_dataset *dataset, ls_target_range *range);
 
-/* Has samples of class i count weights[i] times, n_classes of them, in training: Keras' class_weight.
- * Together with sample weights it is their product. weights is copied. LS_E_USAGE for numbers below 0. Local.
- */
+/* Has samples of class i count weights[i] times, n_classes of them: Keras' class_weight. Together with sample
+ * weights it is their product. Those of a part (ls_dataset_open_part) are its own: the rest of the whole set
+ * counts as before. weights is copied; NULL takes them away again. LS_E_USAGE for numbers below 0. Local. */
 ls_status ls_dataset_set_class_weights(ls_dataset *dataset, const double *weights, int64_t n_classes);
 
 /* Whether samples have weights, of their own or by class. Local. */

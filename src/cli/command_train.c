@@ -140,13 +140,13 @@ static void print_results(const ls_history *history, ls_loss loss, const ls_metr
     if (output) printf("model written to %s\n", output);
 }
 
-/* Measures the finished model. */
+/* Measures the finished model. Class weights are of the training alone. */
 static ls_status measure(ls_session *session, const ls_model *model, ls_dataset *dataset,
                          const cli_training *training, ls_metrics *finished)
 {
     ls_dataset *const sets[] = {dataset, training->validation};
     static const char *const titles[] = {"evaluate", "validate"};
-    ls_status status = LS_OK;
+    ls_status status = ls_dataset_set_class_weights(dataset, NULL, 0);
     for (int i = TRAINING; i <= VALIDATION && status == LS_OK; i++) {
         cli_operation operation;
         finished[i] = (ls_metrics){0};

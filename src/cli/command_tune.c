@@ -187,16 +187,18 @@ static ls_status open_sets(ls_session *session, cli_training *training, const ch
     return ls_dataset_open(session, &source, &training->validation);
 }
 
-/* The best model once more on each set. */
+/* The best model once more on each set. Class weights are of the training alone. */
 static ls_status measure(ls_session *session, const ls_tune_result *result, ls_dataset *const sets[3])
 {
     static const char *const titles[3] = {"training", "validation", "test"};
     const char *names[LS_MAX_MEASURES];
     const int n = ls_metrics_names(result->best->loss, names);
+    ls_status status = ls_dataset_set_class_weights(sets[0], NULL, 0);
+    if (status != LS_OK) return status;
     for (int i = 0; i < 3; i++) {
         ls_metrics metrics;
         if (!sets[i]) continue;
-        const ls_status status = ls_evaluate(session, result->best, sets[i], NULL, &metrics);
+        status = ls_evaluate(session, result->best, sets[i], NULL, &metrics);
         if (status != LS_OK) return status;
         if (ls_session_rank(session) != 0) continue;
         if (i == 0) printf("best, anew");

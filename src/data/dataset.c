@@ -25,7 +25,7 @@ struct ls_dataset {
     bool has_y, has_weight;
     ls_target_kind kind;
     int64_t n_outputs;
-    double *class_weights;        /* n_outputs, or NULL */
+    double *class_weights;        /* of all classes, or NULL: then a part has those of its whole */
     ls_generated_rows *generated; /* instead of the arrays */
     char *held_x, *held_y;        /* all rows, as values of held_dtype, or NULL */
     ls_dtype held_dtype;
@@ -313,31 +313,31 @@ ls_status ls_dataset_expect_targets(ls_dataset *dataset, ls_target_kind kind, in
 
 ls_targets ls_dataset_targets(const ls_dataset *dataset)
 {
-    if (dataset->whole) return ls_dataset_targets(dataset->whole);
-    return (ls_targets){.n_columns = dataset->generated && dataset->kind == LS_TARGET_NUMBERS
-                                         ? dataset->n_outputs
-                                         : ls_dataset_target_columns(dataset),
+    const ls_dataset *root = dataset;
+    while (root->whole) root = root->whole;
+    return (ls_targets){.n_columns = root->generated && root->kind == LS_TARGET_NUMBERS
+                                         ? root->n_outputs
+                                         : ls_dataset_target_columns(root),
                         .weighted = ls_dataset_has_weights(dataset)};
 }
 
 bool ls_dataset_has_weights(const ls_dataset *dataset)
 {
-    if (dataset->whole) return ls_dataset_has_weights(dataset->whole);
-    return dataset->has_weight || dataset->class_weights;
+    if (dataset->class_weights) return true;
+    return dataset->whole ? ls_dataset_has_weights(dataset->whole) : dataset->has_weight;
 }
 
 ls_status ls_dataset_set_class_weights(ls_dataset *dataset, const double *weights, int64_t n_classes)
 {
-    if (dataset->whole) {
-        release_held(dataset);
-        return ls_dataset_set_class_weights(dataset->whole, weights, n_classes);
-    }
+    if (!weights && !dataset->class_weights) return LS_OK;
     for (int64_t i = 0; i < n_classes; i++)
         if (!(weights[i] >= 0 && isfinite(weights[i])))
             return ls_fail(LS_E_USAGE, "the weight of class %lld is %g: weights are numbers from 0 on",
                            (long long)i, weights[i]);
     release_held(dataset);
     ls_free(dataset->class_weights);
+    dataset->class_weights = NULL;
+    if (!weights) return LS_OK;
     LS_TRY(ls_alloc(&dataset->class_weights, (size_t)n_classes, sizeof *weights, "class weights"));
     memcpy(dataset->class_weights, weights, (size_t)n_classes * sizeof *weights);
     return LS_OK;
@@ -380,16 +380,16 @@ static void copy_held(const ls_dataset *dataset, const ls_segment *segments, int
     }
 }
 
-static ls_status read_segments(ls_dataset *dataset, ls_dtype dtype, const ls_segment *segments,
-                               int64_t n_segments, void *x, void *y);
+static ls_status read_segments(ls_dataset *dataset, const double *class_weights, ls_dtype dtype,
+                               const ls_segment *segments, int64_t n_segments, void *x, void *y);
 
-static ls_status read_part(const ls_dataset *part, ls_dtype dtype, const ls_segment *segments,
-                           int64_t n_segments, void *x, void *y)
+static ls_status read_part(const ls_dataset *part, const double *class_weights, ls_dtype dtype,
+                           const ls_segment *segments, int64_t n_segments, void *x, void *y)
 {
     ls_segment *located = NULL;
     if (part->first_row > 0) LS_TRY(locate(part, segments, n_segments, &located));
     const ls_status status =
-        read_segments(part->whole, dtype, located ? located : segments, n_segments, x, y);
+        read_segments(part->whole, class_weights, dtype, located ? located : segments, n_segments, x, y);
     ls_free(located);
     LS_TRY(status);
     int64_t n_rows = 0;
@@ -398,15 +398,18 @@ static ls_status read_part(const ls_dataset *part, ls_dtype dtype, const ls_segm
     return LS_OK;
 }
 
-static ls_status read_segments(ls_dataset *dataset, ls_dtype dtype, const ls_segment *segments,
-                               int64_t n_segments, void *x, void *y)
+/* class_weights are those of a part that is read, instead of the set's own, or NULL. */
+static ls_status read_segments(ls_dataset *dataset, const double *class_weights, ls_dtype dtype,
+                               const ls_segment *segments, int64_t n_segments, void *x, void *y)
 {
-    if (dataset->held_x && dtype == dataset->held_dtype && (!y || dataset->held_y)) {
+    if (dataset->held_x && dtype == dataset->held_dtype && (!y || (dataset->held_y && !class_weights))) {
         copy_held(dataset, segments, n_segments, x, y);
         return LS_OK;
     }
-    if (dataset->whole) return read_part(dataset, dtype, segments, n_segments, x, y);
-    const ls_targets targets = ls_dataset_targets(dataset);
+    if (!class_weights) class_weights = dataset->class_weights;
+    if (dataset->whole) return read_part(dataset, class_weights, dtype, segments, n_segments, x, y);
+    ls_targets targets = ls_dataset_targets(dataset);
+    targets.weighted = dataset->has_weight || class_weights;
     const bool as_stored = targets.n_columns == ls_dataset_target_columns(dataset) && !targets.weighted;
     void *stored = y, *weights = NULL;
     int64_t n_rows = 0;
@@ -433,7 +436,7 @@ static ls_status read_segments(ls_dataset *dataset, ls_dtype dtype, const ls_seg
                                  .targets = targets,
                                  .are_made = ls_dataset_generated_classes(dataset) > 2,
                                  .stored_columns = ls_dataset_target_columns(dataset),
-                                 .class_weights = dataset->class_weights,
+                                 .class_weights = class_weights,
                                  .dtype = dtype,
                                  .segments = segments,
                                  .y_name = ls_dataset_y_name(dataset),
@@ -466,7 +469,7 @@ ls_status ls_dataset_read_segments(ls_dataset *dataset, ls_dtype dtype, const ls
                                    int64_t n_segments, void *x, void *y)
 {
     const double begin = ls_now();
-    const ls_status status = read_segments(dataset, dtype, segments, n_segments, x, y);
+    const ls_status status = read_segments(dataset, NULL, dtype, segments, n_segments, x, y);
     ls_dataset_reading += ls_now() - begin;
     return status;
 }

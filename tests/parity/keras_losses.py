@@ -27,14 +27,17 @@ def make_cases(keras):
     losses = keras.losses
     activations = ["tanh", "elu", "selu", "gelu", "softplus", "leaky_relu", "sigmoid", "linear"]
 
-    def case(name, loss, outputs, output_activation, target, hidden="tanh", weights=False, class_weight=None):
+    def case(name, loss, outputs, output_activation, target, hidden="tanh", weights=False, class_weight=None, split=0):
         return dict(name=name, loss=loss, outputs=outputs, output_activation=output_activation, target=target,
-                    hidden=hidden, weights=weights, class_weight=class_weight)
+                    hidden=hidden, weights=weights, class_weight=class_weight, split=split)
 
     cases = [case("hidden " + a, "mean_squared_error", 2, "linear", "numbers", hidden=a) for a in activations]
     cases += [
         case("binary, weighted", "binary_crossentropy", 1, "sigmoid", "binary", weights=True),
         case("binary, class weights", "binary_crossentropy", 1, "sigmoid", "binary", class_weight=[1, 2.5]),
+        # Rows to validate on have sample weights, but those of classes are for training alone.
+        case("split, class weights", "binary_crossentropy", 1, "sigmoid", "binary", class_weight=[1, 2.5], split=0.25),
+        case("split, weights", "sparse_categorical_crossentropy", 3, "softmax", "classes", weights=True, split=0.25),
         case("binary, smoothed", losses.BinaryCrossentropy(label_smoothing=0.1), 1, "sigmoid", "binary"),
         case("classes", "sparse_categorical_crossentropy", 4, "softmax", "classes"),
         case("classes, weighted", "sparse_categorical_crossentropy", 3, "softmax", "classes", weights=True,
@@ -99,12 +102,14 @@ def compare(keras, lockstep, folder, number, case, rng):
     both = weights is not None and classes
     history = model.fit(x, y, sample_weight=weights * np.array(classes)[y] if both else weights,
                         class_weight=dict(enumerate(classes)) if classes and not both else None,
-                        epochs=EPOCHS, batch_size=BATCH, shuffle=False, verbose=0).history
+                        epochs=EPOCHS, batch_size=BATCH, shuffle=False, verbose=0, validation_split=case["split"]).history
     bound = 1e-7 if case["hidden"] in ("gelu", "leaky_relu") else 1e-10
     command = [lockstep, "train", data, "--init", init, "--epochs", EPOCHS, "--batch-size", BATCH, "--learning-rate", RATE,
                "--shuffle", "none", "-o", out, "--history", csv, "--verbose", "0"]
     if classes:
         command += ["--class-weight", ",".join(map(str, classes))]
+    if case["split"]:
+        command += ["--validation-split", case["split"]]
     check(name + ": trains", run(*command).returncode == 0)
     if not os.path.exists(out):
         return

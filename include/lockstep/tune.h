@@ -86,7 +86,8 @@ void ls_tune_result_clear(ls_tune_result *result);
 
 /* Searches: trains each trial on `train`, measures the model that it ends with on `validation` (with
  * train.restore_best that of its best epoch), and writes the tables trials.csv (by
- * trial), results.csv (best first) and results.json into the directory; then trains the best one anew. The
+ * trial), results.csv (best first) and results.json into the directory; then trains the best one anew, from a
+ * seed that none of its executions had unless the seed is one of its settings. The
  * ranks work in groups, a training each, and take the next one whenever they are free; what comes out is the
  * same on any number of ranks, and whoever does what. A training that diverges or cannot be done is a row of
  * the tables. Every result is kept in the directory's journal, so that a search that was stopped or killed

@@ -113,6 +113,17 @@ static json_t *trial_json(const ls_trials *trials, int64_t trial, int64_t place)
                      executions);
 }
 
+/* The trial that is trained anew, and the seed of that; null without one. */
+static json_t *best_json(const ls_trials *trials)
+{
+    ls_trial settings;
+    const int64_t best = ls_search_best(trials->search);
+    if (best < 0) return json_null();
+    if (ls_trials_settings(trials, best, &settings) != LS_OK) return NULL;
+    return json_pack("{s:I, s:I}", "trial", (json_int_t)best, "seed",
+                     (json_int_t)ls_trials_seed(trials, &settings, best, ls_trials_anew(trials, &settings)));
+}
+
 static ls_status write_json(const ls_trials *trials, const int64_t *places)
 {
     char *text;
@@ -123,10 +134,11 @@ static ls_status write_json(const ls_trials *trials, const int64_t *places)
         json_decref(rows);
         return ls_fail(LS_E_MEMORY, "results.json: no memory");
     }
-    LS_TRY(ls_json_text(
-        json_pack("{s:s, s:s, s:o}", "objective", trials->measures.names[trials->objective], "direction",
-                  ls_measures_is_cost(&trials->measures, trials->objective) ? "min" : "max", "trials", rows),
-        JSON_INDENT(1) | JSON_REAL_PRECISION(17), "results.json", &text));
+    LS_TRY(ls_json_text(json_pack("{s:s, s:s, s:o, s:o}", "objective",
+                                  trials->measures.names[trials->objective], "direction",
+                                  ls_measures_is_cost(&trials->measures, trials->objective) ? "min" : "max",
+                                  "best", best_json(trials), "trials", rows),
+                        JSON_INDENT(1) | JSON_REAL_PRECISION(17), "results.json", &text));
     const ls_status status = put(trials, "results.json", text);
     ls_free(text);
     return status;

@@ -130,6 +130,11 @@ uint64_t ls_trials_seed(const ls_trials *trials, const ls_trial *settings, int64
     return ((uint64_t)words[0] << 32 | words[1]) >> 1;
 }
 
+int64_t ls_trials_anew(const ls_trials *trials, const ls_trial *settings)
+{
+    return settings->seed >= 0 ? 0 : trials->options->executions;
+}
+
 /* ---- results ---- */
 
 ls_status ls_trials_finish(ls_trials *trials, const ls_outcome *outcome)

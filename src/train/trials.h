@@ -40,6 +40,10 @@ void ls_trials_clear(ls_trials *trials);
 ls_status ls_trials_settings(const ls_trials *trials, int64_t trial, ls_trial *settings);
 uint64_t ls_trials_seed(const ls_trials *trials, const ls_trial *settings, int64_t trial, int64_t i);
 
+/* The number of the execution whose seed the best trial is trained anew with: one more than there were, or
+ * the first where the seed is one of the settings. */
+int64_t ls_trials_anew(const ls_trials *trials, const ls_trial *settings);
+
 /* Takes a result in. LS_E_INPUT if it is not one that is missing. */
 ls_status ls_trials_finish(ls_trials *trials, const ls_outcome *outcome);
 

@@ -310,6 +310,11 @@ static ls_status train_best(ls_handout *t, ls_tune_result *result)
         ls_fail(status,
                 "stopped by a signal after the search, while the best trial was trained anew: start again "
                 "with --resume");
+    if (status == LS_E_DIVERGED)
+        ls_fail(status,
+                "the best trial, %lld, diverged when it was trained anew from another seed; the tables in %s "
+                "have what it was before: search among lower learning rates",
+                (long long)best, t->options->directory);
     LS_TRY(ls_session_agree(t->session, status));
     return ls_broadcast(t->session, result->best->parameters,
                         (size_t)result->best->n_parameters * ls_dtype_size(result->best->dtype));

@@ -120,10 +120,14 @@ ls_status ls_worker_train_best(const ls_worker *worker, int64_t trial, int64_t e
                                ls_model **model)
 {
     ls_trial settings;
-    const ls_unit unit = {.trial = trial};
+    ls_unit unit = {.trial = trial, .epochs = epochs};
     worker_paths paths;
-    LS_TRY(ls_session_agree(worker->group, prepare(worker, &unit, &paths, &settings, model)));
-    if (is_halved(worker->trials)) settings.train.epochs = epochs;
+    ls_status status = ls_trials_settings(worker->trials, trial, &settings);
+    if (status == LS_OK) {
+        unit.execution = ls_trials_anew(worker->trials, &settings);
+        status = prepare(worker, &unit, &paths, &settings, model);
+    }
+    LS_TRY(ls_session_agree(worker->group, status));
     settings.train.checkpoint_dir = NULL;
     settings.train.resume = false;
     settings.train.validation = worker->validation;

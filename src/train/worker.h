@@ -16,7 +16,7 @@ typedef struct ls_worker {
  * outcome, with the status of a failure, is the same on all ranks of the group. Collective over the group. */
 void ls_worker_train(const ls_worker *worker, const ls_unit *unit, ls_outcome *outcome);
 
-/* Trains the settings of a trial anew, from the seed of its first execution, `epochs` epochs if it is the
+/* Trains the settings of a trial anew, from the seed of ls_trials_anew, `epochs` epochs if it is the
  * search that varies them; writes options->output of the trials' training. history and *model are the
  * caller's to free. Collective over the group. */
 ls_status ls_worker_train_best(const ls_worker *worker, int64_t trial, int64_t epochs, ls_history *history,

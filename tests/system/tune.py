@@ -72,16 +72,19 @@ def same_on_any_ranks(job):
     ranked = [float(row["val_loss"]) for row in job.rows("random-0", "results.csv") if row["val_loss"]]
     check(ranked == sorted(ranked), "results are not sorted", ranked)
     check(len({(row["hidden"], row["learning_rate"], row["batch_size"]) for row in rows}) == 14, "a point twice", rows)
-    with open(job.directory + "/random-0/results.json") as f:
-        trials = json.load(f)["trials"]
-    seeds = {execution["seed"] for trial in trials for execution in trial["executions"]}
-    check(len(seeds) == 28, "seeds", seeds)
+    search = results(job, "random-0")
+    seeds = {execution["seed"] for trial in search["trials"] for execution in trial["executions"]}
+    check(len(seeds) == 28 and search["best"]["seed"] not in seeds, "seeds", seeds, search["best"])
+
+
+def results(job, name):
+    with open("%s/%s/results.json" % (job.directory, name)) as f:
+        return json.load(f)
 
 
 def finished(job, name):
     """The trials of a search that have a result, the best first."""
-    with open("%s/%s/results.json" % (job.directory, name)) as f:
-        return sorted((t for t in json.load(f)["trials"] if t["status"] == "finished"), key=lambda t: t["rank"])
+    return sorted((t for t in results(job, name)["trials"] if t["status"] == "finished"), key=lambda t: t["rank"])
 
 
 def by_hand(job, trial, execution, *options):
@@ -104,15 +107,18 @@ def a_row_is_what_train_gives(job):
         check(abs(loss - execution["measures"]["val_loss"]) < 1e-12, "val_loss by hand", loss, execution)
     stopped = [trial for trial in finished(job, "stopping-0") if trial["executions"][0]["epochs"] < 40]
     check(stopped, "no trial stopped early")
-    # With early stopping it is the best epoch's, and the best model is the one by hand, byte by byte.
+    # With early stopping it is the best epoch's.
     trial = finished(job, "stopping-0")[0]
     for execution in trial["executions"]:
         model, history = by_hand(job, trial, execution, *STOPPING)
         best = min(history, key=lambda row: row["val_loss"])
         check(all(best[name] == value for name, value in execution["measures"].items()), "the best epoch by hand", best, execution)
         check(len(history) == execution["epochs"], "epochs by hand", len(history), execution)
-        if execution is trial["executions"][0]:
-            check(same_bytes(model, job.directory + "/stopping-0/best.h5"), "the best model by hand")
+    # The best one anew, byte by byte.
+    best = results(job, "stopping-0")["best"]
+    check(best["trial"] == trial["trial"], "best", best, trial)
+    model, _ = by_hand(job, trial, best, *STOPPING)
+    check(same_bytes(model, job.directory + "/stopping-0/best.h5"), "the best model by hand")
 
 
 def courses_exercise(job):
@@ -152,6 +158,8 @@ def grid_is_complete(job):
     rows = job.rows("grid")
     check(len(rows) == 18 == len({(row["hidden"], row["seed"], row["learning_rate"]) for row in rows}), "grid", rows)
     check({row["status"] for row in rows} == {"finished"}, "grid", rows)
+    best = results(job, "grid")["best"]
+    check(best["seed"] == finished(job, "grid")[0]["settings"]["seed"], "a seed of the space", best)
     # Asked for more than there are, a random search takes each once.
     with open(space, "w") as f:
         json.dump({"hidden": [[], [2]], "seed": [1, 2]}, f)

@@ -38,8 +38,8 @@ def number(text):
         return None
 
 
-def find_column(target, names, n_columns):
-    """The number of the target's column."""
+def find_column(target, names, n_columns, option="--target"):
+    """The number of a column, as the option says it; of the target without one."""
     if target is None:
         return n_columns - 1
     if names and target in names:
@@ -48,9 +48,9 @@ def find_column(target, names, n_columns):
         column = int(target)
     except ValueError:
         known = ", ".join(names[:20]) if names else f"they have no names: count it, 0 to {n_columns - 1}"
-        raise InputError(f"--target: there is no column '{target}': {known}") from None
+        raise InputError(f"{option}: there is no column '{target}': {known}") from None
     if not -n_columns <= column < n_columns:
-        raise InputError(f"--target: there is no column {column}: there are {n_columns}")
+        raise InputError(f"{option}: there is no column {column}: there are {n_columns}")
     return column % n_columns
 
 
@@ -72,7 +72,9 @@ def read_csv(path, target, delimiter, drop):
     names = [name.strip() for name in first] if named else []
     lines = lines[named:]
     column = find_column(target, names, n_columns)
-    left_out = {column} | {find_column(name, names, n_columns) for name in drop}
+    # A name may hold a comma itself.
+    drop = [name for text in drop for name in ([text] if text in names else text.split(","))]
+    left_out = {column} | {find_column(name, names, n_columns, "--drop") for name in drop}
     kept = [i for i in range(n_columns) if i not in left_out]
     if not kept or not lines:
         raise InputError(f"{path}: has no {'features' if lines else 'samples'}")
@@ -282,7 +284,7 @@ def main():
     parser.add_argument("--task", choices=("auto", "classification", "regression"), default="auto",
                         help="auto: words, and at most %d different whole numbers, are classes" % MAX_CLASSES)
     parser.add_argument("--target", metavar="COLUMN", help="of a CSV file: name or number (default: the last)")
-    parser.add_argument("--drop", action="append", metavar="COLUMN", help="of a CSV file: leave it out; may be repeated")
+    parser.add_argument("--drop", action="append", metavar="COLUMN,...", help="of a CSV file: leave them out; may be repeated")
     parser.add_argument("--delimiter", default=",", help="of a CSV file (default: a comma)")
     parser.error = lambda message: sys.exit(f"to_hdf5.py: {message}")
     arguments = parser.parse_args()

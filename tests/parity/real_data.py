@@ -127,6 +127,7 @@ def errors_are_clear():
         (put("same.csv", "a,b\n1,x\n2,x\n"),): "all samples are of the class x",
         ("word.csv", "--target", "c"): "there is no column 'c': a, b",
         ("word.csv", "--target", "2"): "there is no column 2",
+        ("word.csv", "--drop", "a,c"): "--drop: there is no column 'c': a, b",
         (put("few.csv", "1,x\n2,y\n"), "--split", "0.3,0.7"): "2 samples are too few for 2 sets",
         ("few.csv", "--stratify"): "1 samples of the class 0",
         ("few.csv", "--split", "0.8,0.1"): "--split: '0.8,0.1': give",

@@ -26,8 +26,11 @@ typedef enum ls_schedule_kind {
     LS_SCHEDULE_CONSTANT,
     LS_SCHEDULE_STEP,        /* Keras' ExponentialDecay(staircase=True) */
     LS_SCHEDULE_EXPONENTIAL, /* Keras' ExponentialDecay */
-    LS_SCHEDULE_COSINE       /* Keras' CosineDecay */
+    LS_SCHEDULE_COSINE,      /* Keras' CosineDecay */
+    LS_SCHEDULE_PIECEWISE    /* Keras' PiecewiseConstantDecay */
 } ls_schedule_kind;
+
+enum { LS_MAX_BOUNDARIES = 16 };
 
 /* The learning rate of a step, as a function of the steps done before it. */
 typedef struct ls_schedule {
@@ -38,6 +41,9 @@ typedef struct ls_schedule {
     double decay_rate;    /* step, exponential */
     double alpha;         /* cosine: the share of the rate that is left at the end, 0 .. 1 */
     int64_t warmup_steps; /* before all that: from 0 in equal steps up to the rate */
+    int n_boundaries;     /* piecewise: */
+    int64_t boundaries[LS_MAX_BOUNDARIES]; /* where more than so many steps are done (rising), */
+    double factors[LS_MAX_BOUNDARIES];     /* the rate is times this */
 } ls_schedule;
 
 /* An optimizer as Keras' get_config describes it, without the learning rate. What its kind does not use is 0,

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* Rows of the table that are looked at by themselves. */
-enum { KIND, RATE, BASE_BATCH, SCHEDULE, L1 = CLI_N_OPTIMIZER_OPTIONS - 2, L2 };
+enum { KIND, RATE, BASE_BATCH, SCHEDULE, BOUNDARIES = 7, FACTORS, L1 = CLI_N_OPTIMIZER_OPTIONS - 2, L2 };
 
 /* Whether the row is a member of the optimizer or its schedule. */
 static bool is_member(int row)
@@ -15,7 +15,7 @@ static bool is_member(int row)
 int cli_optimizer_list(cli_optimizer *o, double *rate, int64_t *base_batch, cli_option *rows)
 {
     static const char *const kinds[] = {"sgd", "rmsprop", "adagrad", "adam", "adamw", NULL};
-    static const char *const schedules[] = {"constant", "step", "exponential", "cosine", NULL};
+    static const char *const schedules[] = {"constant", "step", "exponential", "cosine", "piecewise", NULL};
     ls_optimizer *w = &o->wanted;
     const cli_option options[CLI_N_OPTIMIZER_OPTIONS] = {
         {"optimizer", 0, CLI_CHOICE, &o->kind, "NAME", "sgd, rmsprop, adagrad, adam or adamw, as in Keras",
@@ -26,7 +26,8 @@ int cli_optimizer_list(cli_optimizer *o, double *rate, int64_t *base_batch, cli_
          "the learning rate is that of batches of B samples: take it times batch-size / B", .minimum = 1,
          .maximum = INT64_MAX, .shown_default = "take it as it is"},
         {"schedule", 0, CLI_CHOICE, &o->schedule, "NAME",
-         "of the learning rate by steps: constant, step, exponential or cosine", .choices = schedules},
+         "of the learning rate by steps: constant, step, exponential, cosine or piecewise",
+         .choices = schedules},
         {"decay-steps", 0, CLI_INT, &w->schedule.decay_steps, "N",
          "step, exponential: --decay-rate is multiplied in so many steps (step: at once); cosine: down to "
          "the "
@@ -35,6 +36,10 @@ int cli_optimizer_list(cli_optimizer *o, double *rate, int64_t *base_batch, cli_
         {"decay-rate", 0, CLI_DOUBLE, &w->schedule.decay_rate, "R", "of step and exponential",
          .shown_default = "0.1"},
         {"alpha", 0, CLI_DOUBLE, &w->schedule.alpha, "R", "cosine: share of the learning rate at the end"},
+        {"boundaries", 0, CLI_INTS, &o->boundaries, "N,...",
+         "piecewise: after so many steps each of --factors counts"},
+        {"factors", 0, CLI_DOUBLES, &o->factors, "R,...",
+         "piecewise: the learning rate is times this after each of --boundaries"},
         {"warmup-steps", 0, CLI_INT, &w->schedule.warmup_steps, "N",
          "rise from 0 to the learning rate in so many steps first", .minimum = 0, .maximum = INT64_MAX},
         {"momentum", 0, CLI_DOUBLE, &w->momentum, "R", "of sgd and rmsprop"},
@@ -76,8 +81,9 @@ static int check_use(const cli_command *command, const cli_optimizer *o, const c
     for (char *c = member; *c; c++)
         if (*c == '-') *c = '_';
     const ls_schedule_kind schedule = optimizer->schedule.kind;
-    const bool of_schedule =
-        ls_schedule_uses(LS_SCHEDULE_STEP, member) || ls_schedule_uses(LS_SCHEDULE_COSINE, member);
+    const bool of_schedule = ls_schedule_uses(LS_SCHEDULE_STEP, member) ||
+                             ls_schedule_uses(LS_SCHEDULE_COSINE, member) ||
+                             ls_schedule_uses(LS_SCHEDULE_PIECEWISE, member);
     if (of_schedule && !ls_schedule_uses(schedule, member))
         return cli_usage_error(command, "--%s: the schedule is %s%s, which has none", row->name,
                                ls_schedule_name(schedule), o->given[SCHEDULE] ? "" : " by default");
@@ -96,6 +102,23 @@ static void copy_member(const cli_optimizer *o, const cli_option *row, ls_optimi
     memcpy((char *)optimizer + ((const char *)row->value - (const char *)&o->wanted), row->value, size);
 }
 
+static int copy_boundaries(const cli_command *command, const cli_optimizer *o, ls_schedule *schedule)
+{
+    const int64_t n = o->boundaries.n;
+    if (n != o->factors.n || n > LS_MAX_BOUNDARIES)
+        return cli_usage_error(
+            command,
+            "--boundaries has %lld numbers, --factors %lld: give one factor for each of at "
+            "most %d boundaries",
+            (long long)n, (long long)o->factors.n, LS_MAX_BOUNDARIES);
+    schedule->n_boundaries = (int)n;
+    for (int64_t i = 0; i < n; i++) {
+        schedule->boundaries[i] = o->boundaries.values[i];
+        schedule->factors[i] = o->factors.values[i];
+    }
+    return -1;
+}
+
 int cli_optimizer_complete(const cli_command *command, const cli_optimizer *o, const cli_option *rows,
                            ls_optimizer *optimizer)
 {
@@ -106,8 +129,10 @@ int cli_optimizer_complete(const cli_command *command, const cli_optimizer *o, c
         if (!o->given[i] || !is_member(i)) continue;
         const int refused = check_use(command, o, &rows[i], optimizer);
         if (refused >= 0) return refused;
-        copy_member(o, &rows[i], optimizer);
+        if (i != BOUNDARIES && i != FACTORS) copy_member(o, &rows[i], optimizer);
     }
+    const int refused = copy_boundaries(command, o, &optimizer->schedule);
+    if (refused >= 0) return refused;
     const double rate = *(const double *)rows[RATE].value;
     if (o->given[RATE] && !(rate > 0 && rate < INFINITY))
         return cli_usage_error(command, "--learning-rate: %g is not a positive number", rate);
@@ -116,6 +141,12 @@ int cli_optimizer_complete(const cli_command *command, const cli_optimizer *o, c
         return cli_usage_error(command, "--l1 and --l2 are %g and %g: they must be numbers from 0 on", o->l1,
                                o->l2);
     return -1;
+}
+
+void cli_optimizer_free(cli_optimizer *o)
+{
+    cli_ints_free(&o->boundaries);
+    cli_doubles_free(&o->factors);
 }
 
 void cli_optimizer_set_penalties(const cli_optimizer *o, ls_model *model)
@@ -168,7 +199,10 @@ void cli_print_optimizer(FILE *stream, const ls_optimizer *o, const ls_model *mo
     if (schedule->kind == LS_SCHEDULE_COSINE)
         fprintf(stream, ", in %lld steps to %g of the learning rate", (long long)schedule->decay_steps,
                 schedule->alpha);
-    else if (schedule->kind != LS_SCHEDULE_CONSTANT)
+    for (int i = 0; i < schedule->n_boundaries; i++)
+        fprintf(stream, ", times %g after %lld steps", schedule->factors[i],
+                (long long)schedule->boundaries[i]);
+    if (ls_schedule_uses(schedule->kind, "decay_rate"))
         fprintf(stream, ", times %g every %lld steps", schedule->decay_rate,
                 (long long)schedule->decay_steps);
     if (schedule->warmup_steps > 0)

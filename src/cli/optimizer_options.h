@@ -4,11 +4,13 @@
 
 #include "options.h"
 
-enum { CLI_N_OPTIMIZER_OPTIONS = 21 };
+enum { CLI_N_OPTIMIZER_OPTIONS = 23 };
 
 typedef struct cli_optimizer {
     int kind, schedule;  /* of the choices */
     ls_optimizer wanted; /* where given */
+    cli_ints boundaries;
+    cli_doubles factors;
     double l1, l2;
     bool given[CLI_N_OPTIMIZER_OPTIONS];
 } cli_optimizer;
@@ -24,6 +26,9 @@ int cli_optimizer_complete(const cli_command *command, const cli_optimizer *o, c
 
 /* Gives the layers the penalties of the options, where there are any. */
 void cli_optimizer_set_penalties(const cli_optimizer *o, ls_model *model);
+
+/* Frees what the options hold. */
+void cli_optimizer_free(cli_optimizer *o);
 
 /* Prints what a training is about to use: "optimizer: adam, beta_1 0.9, ...". */
 void cli_print_optimizer(FILE *stream, const ls_optimizer *optimizer, const ls_model *model);

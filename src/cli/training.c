@@ -333,6 +333,7 @@ void cli_training_free(cli_training *training)
     ls_dataset_close(training->validation);
     ls_dataset_close(training->whole);
     cli_network_free(&training->network);
+    cli_optimizer_free(&training->optimizer);
     ls_training_config_clear(&training->start);
     cli_data_free(&training->made);
 }

@@ -634,6 +634,10 @@ static int digits_of(const ls_model *model, const ls_training_config *config)
                              model->huber_delta};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (digits_needed(others[i]) > digits) digits = digits_needed(others[i]);
+    for (int i = 0; i < schedule->n_boundaries; i++) {
+        const int needed = digits_needed(config->learning_rate * schedule->factors[i]);
+        if (needed > digits) digits = needed;
+    }
     for (const ls_optimizer_member *m = ls_optimizer_members; m->name; m++) {
         const int needed = digits_needed(ls_optimizer_value(&config->optimizer, m));
         if (needed > digits) digits = needed;

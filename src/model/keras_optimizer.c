@@ -33,12 +33,35 @@ static int64_t steps_of(const json_t *config, const char *name)
     return steps >= 0 && steps < 0x1p53 ? (int64_t)steps : -1;
 }
 
+/* Keras has the rates themselves; the first is what the factors multiply. */
+static double parse_boundaries(const json_t *config, bool exact, ls_schedule *schedule)
+{
+    const json_t *boundaries = json_object_get(config, "boundaries"),
+                 *values = json_object_get(config, "values");
+    const size_t n = json_array_size(boundaries);
+    if (n < 1 || n > LS_MAX_BOUNDARIES || json_array_size(values) != n + 1) return 0;
+    double rates[LS_MAX_BOUNDARIES + 1];
+    for (size_t i = 0; i <= n; i++) {
+        const double value = json_number_value(json_array_get(values, i));
+        rates[i] = exact ? value : ls_keras_undo_float32(value);
+    }
+    schedule->kind = LS_SCHEDULE_PIECEWISE;
+    schedule->n_boundaries = (int)n;
+    for (size_t i = 0; i < n; i++) {
+        const double boundary = json_number_value(json_array_get(boundaries, i));
+        schedule->boundaries[i] = boundary >= 0 && boundary < 0x1p53 ? (int64_t)boundary : -1;
+        schedule->factors[i] = rates[i + 1] / rates[0];
+    }
+    return rates[0];
+}
+
 /* Returns the rate that the schedule begins with, 0 for one that we do not have. */
 static double parse_schedule(const json_t *description, bool exact, ls_schedule *schedule)
 {
     const char *class_name = class_of(description);
     const json_t *config = json_object_get(description, "config");
     const double initial = number_of(config, "initial_learning_rate", exact, 0);
+    if (strcmp(class_name, "PiecewiseConstantDecay") == 0) return parse_boundaries(config, exact, schedule);
     schedule->decay_steps = steps_of(config, "decay_steps");
     if (schedule->decay_steps <= 0) return 0;
     if (strcmp(class_name, "ExponentialDecay") == 0) {
@@ -99,21 +122,41 @@ void ls_keras_optimizer_parse(const json_t *description, bool exact, ls_training
     }
 }
 
+static json_t *boundaries_config(const ls_schedule *schedule, double rate)
+{
+    json_t *boundaries = json_array(), *values = json_array();
+    bool complete = json_array_append_new(values, json_real(rate)) == 0;
+    for (int i = 0; i < schedule->n_boundaries; i++)
+        complete = complete &&
+                   json_array_append_new(boundaries, json_integer(schedule->boundaries[i])) == 0 &&
+                   json_array_append_new(values, json_real(rate * schedule->factors[i])) == 0;
+    json_t *config = json_pack("{s:o, s:o}", "boundaries", boundaries, "values", values);
+    if (complete) return config;
+    json_decref(config);
+    return NULL;
+}
+
 static json_t *format_schedule(const ls_schedule *schedule, double rate)
 {
     json_t *config;
     const bool cosine = schedule->kind == LS_SCHEDULE_COSINE, warms = schedule->warmup_steps > 0;
-    if (cosine)
+    const char *class_name = "ExponentialDecay";
+    if (schedule->kind == LS_SCHEDULE_PIECEWISE) {
+        config = boundaries_config(schedule, rate);
+        class_name = "PiecewiseConstantDecay";
+    } else if (cosine) {
+        class_name = "CosineDecay";
         config = json_pack("{s:f, s:I, s:f, s:o, s:I}", "initial_learning_rate", warms ? 0.0 : rate,
                            "decay_steps", (json_int_t)schedule->decay_steps, "alpha", schedule->alpha,
                            "warmup_target", warms ? json_real(rate) : json_null(), "warmup_steps",
                            (json_int_t)schedule->warmup_steps);
-    else
+    } else {
         config = json_pack("{s:f, s:I, s:f, s:b}", "initial_learning_rate", rate, "decay_steps",
                            (json_int_t)schedule->decay_steps, "decay_rate", schedule->decay_rate, "staircase",
                            schedule->kind == LS_SCHEDULE_STEP);
-    return json_pack("{s:s, s:s, s:o, s:n}", "module", "keras.optimizers.schedules", "class_name",
-                     cosine ? "CosineDecay" : "ExponentialDecay", "config", config, "registered_name");
+    }
+    return json_pack("{s:s, s:s, s:o, s:n}", "module", "keras.optimizers.schedules", "class_name", class_name,
+                     "config", config, "registered_name");
 }
 
 static bool set(json_t *object, const char *name, json_t *value)

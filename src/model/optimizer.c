@@ -76,15 +76,17 @@ bool ls_optimizer_uses(ls_optimizer_kind kind, const char *name)
 
 const char *ls_schedule_name(ls_schedule_kind kind)
 {
-    static const char *const names[] = {"constant", "step", "exponential", "cosine"};
+    static const char *const names[] = {"constant", "step", "exponential", "cosine", "piecewise"};
     return names[kind];
 }
 
 bool ls_schedule_uses(ls_schedule_kind kind, const char *name)
 {
-    if (strcmp(name, "decay_steps") == 0) return kind != LS_SCHEDULE_CONSTANT;
+    if (strcmp(name, "decay_steps") == 0)
+        return kind != LS_SCHEDULE_CONSTANT && kind != LS_SCHEDULE_PIECEWISE;
     if (strcmp(name, "decay_rate") == 0) return kind == LS_SCHEDULE_STEP || kind == LS_SCHEDULE_EXPONENTIAL;
     if (strcmp(name, "alpha") == 0) return kind == LS_SCHEDULE_COSINE;
+    if (strcmp(name, "boundaries") == 0 || strcmp(name, "factors") == 0) return kind == LS_SCHEDULE_PIECEWISE;
     return strcmp(name, "warmup_steps") == 0;
 }
 
@@ -110,6 +112,22 @@ static ls_status check_members(const ls_optimizer *optimizer)
     return LS_OK;
 }
 
+static ls_status check_boundaries(const ls_schedule *schedule)
+{
+    const int n = schedule->n_boundaries;
+    if (schedule->kind == LS_SCHEDULE_PIECEWISE && !(n > 0 && n <= LS_MAX_BOUNDARIES))
+        return ls_fail(LS_E_USAGE, "schedule piecewise needs 1 to %d boundaries, and a factor for each",
+                       LS_MAX_BOUNDARIES);
+    for (int i = 0; i < n; i++) {
+        if (schedule->boundaries[i] < 0 || (i > 0 && schedule->boundaries[i] <= schedule->boundaries[i - 1]))
+            return ls_fail(LS_E_USAGE, "boundary %lld: boundaries are numbers of steps that rise",
+                           (long long)schedule->boundaries[i]);
+        if (!(schedule->factors[i] >= 0 && isfinite(schedule->factors[i])))
+            return ls_fail(LS_E_USAGE, "factor %g: factors are numbers from 0 on", schedule->factors[i]);
+    }
+    return LS_OK;
+}
+
 static ls_status check_schedule(const ls_schedule *schedule)
 {
     const char *name = ls_schedule_name(schedule->kind);
@@ -122,7 +140,8 @@ static ls_status check_schedule(const ls_schedule *schedule)
         bool set;
     } members[] = {{"decay_steps", schedule->decay_steps != 0},
                    {"decay_rate", schedule->decay_rate != 0},
-                   {"alpha", schedule->alpha != 0}};
+                   {"alpha", schedule->alpha != 0},
+                   {"boundaries", schedule->n_boundaries != 0}};
     for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
         if (members[i].set && !ls_schedule_uses(schedule->kind, members[i].name))
             return ls_fail(LS_E_USAGE, "schedule %s has no %s", name, members[i].name);
@@ -134,7 +153,7 @@ static ls_status check_schedule(const ls_schedule *schedule)
         return ls_fail(LS_E_USAGE, "alpha is %g: it must be a number from 0 to 1", schedule->alpha);
     if (schedule->kind == LS_SCHEDULE_STEP && schedule->decay_steps == 0)
         return ls_fail(LS_E_USAGE, "schedule step needs decay_steps, after which the rate is multiplied");
-    return LS_OK;
+    return check_boundaries(schedule);
 }
 
 ls_status ls_optimizer_check(const ls_optimizer *optimizer)

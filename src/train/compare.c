@@ -18,6 +18,9 @@ static void describe_optimizer(const ls_train_options *options, char *text, size
         optimizer->kind, optimizer->nesterov, optimizer->centered, schedule->kind,
         (long long)schedule->decay_steps, schedule->decay_rate, schedule->alpha,
         (long long)schedule->warmup_steps, (long long)(options->start ? options->start->iterations : 0));
+    for (int i = 0; i < schedule->n_boundaries && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "\nboundary %lld, factor %.17g",
+                                 (long long)schedule->boundaries[i], schedule->factors[i]);
     for (const ls_optimizer_member *m = ls_optimizer_members; m->name && used < size; m++)
         used += (size_t)snprintf(text + used, size - used, "\n%s %.17g", m->name,
                                  ls_optimizer_value(optimizer, m));
@@ -26,7 +29,7 @@ static void describe_optimizer(const ls_train_options *options, char *text, size
 static ls_status compare_arguments(ls_session *session, const ls_model *model,
                                    const ls_train_options *options)
 {
-    char text[4096], optimizer[1024];
+    char text[5120], optimizer[2048];
     XXH64_hash_t layers = 0;
     for (int64_t i = 0; i < model->n_layers; i++) {
         const double layer[4] = {(double)model->layers[i].units, model->layers[i].activation,

@@ -132,6 +132,17 @@ static json_t *penalties_json(const ls_model *model)
     return list;
 }
 
+/* As text: settings are compared value by value. */
+static json_t *boundaries_json(const ls_schedule *schedule)
+{
+    char text[64 * LS_MAX_BOUNDARIES] = "";
+    size_t used = 0;
+    for (int i = 0; i < schedule->n_boundaries; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%.17g after %lld", i ? ", " : "",
+                                 schedule->factors[i], (long long)schedule->boundaries[i]);
+    return json_string(text);
+}
+
 ls_status ls_record_add_optimizer(const ls_optimizer_state *state, json_t *settings)
 {
     const ls_optimizer *optimizer = &state->optimizer;
@@ -150,6 +161,7 @@ ls_status ls_record_add_optimizer(const ls_optimizer_state *state, json_t *setti
             add(settings, "decay_rate", json_real(schedule->decay_rate)) &&
             add(settings, "alpha", json_real(schedule->alpha)) &&
             add(settings, "warmup_steps", json_integer(schedule->warmup_steps)) &&
+            (schedule->n_boundaries == 0 || add(settings, "factors", boundaries_json(schedule))) &&
             add(settings, "l1 and l2 of the layers", penalties_json(state->model)) &&
             add(settings, "initial iterations", json_integer(state->iterations)) &&
             add(settings, "initial optimizer state", json_string(slots));

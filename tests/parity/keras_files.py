@@ -132,8 +132,10 @@ def keras_in_ours(hidden, activation, features, dtype, folder):
     data = f"{folder}/data.h5"
     sets = make_data(data, features, dtype)
     x, y = sets["train"]
+    schedules = keras.optimizers.schedules
     optimizers = {"not compiled": None, "SGD": keras.optimizers.SGD(0.1), "momentum": keras.optimizers.SGD(0.05, momentum=0.9),
-                  "Adam": "adam", "schedule": keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 9, 0.9))}
+                  "Adam": "adam", "schedule": keras.optimizers.SGD(schedules.ExponentialDecay(0.1, 9, 0.9)),
+                  "piecewise": keras.optimizers.Adam(schedules.PiecewiseConstantDecay([2, 5], [0.1, 0.01, 0.03]))}
     for name, optimizer in optimizers.items():
         if optimizer and name != "SGD" and hidden != (2, 2):
             continue  # what is compiled does not depend on the layers
@@ -146,6 +148,15 @@ def keras_in_ours(hidden, activation, features, dtype, folder):
             model.fit(x, y, batch_size=32, verbose=0)
         model.save(f"{folder}/keras.h5")
         compare_predictions(tag, model, f"{folder}/keras.h5", data, sets, folder, dtype)
+        if name == "piecewise":
+            run("train", data, "--init", f"{folder}/keras.h5", "--optimizer", "adam", "--schedule", name, "--boundaries", "2,5",
+                       "--factors", "0.1,0.3", "--learning-rate", 0.1, "-o", f"{folder}/next.h5", "--epochs", 1, "--verbose", 0)
+            with h5py.File(f"{folder}/next.h5") as file:
+                steps = int(file["optimizer/vars/0"][()])
+            check(f"{tag}: the optimizer goes on", steps == 2 * -(-len(x) // 32), steps)
+            config = keras.models.load_model(f"{folder}/next.h5").optimizer.get_config()["learning_rate"]["config"]
+            back = config["boundaries"] == [2, 5] and np.allclose(config["values"], [0.1, 0.01, 0.03], rtol=1e-12)
+            check(f"{tag}: the schedule comes back", back, config)
 
     # From Keras into ours and back: the layers keep their names, the new-style groups are numbered.
     run("train", data, "--init", f"{folder}/keras.h5", "-o", f"{folder}/next.weights.h5", "--epochs", 1, "--verbose", 0)

@@ -63,6 +63,10 @@ static double oracle_rate(const ls_schedule *s, int64_t step)
         return RATE * pow(s->decay_rate, passed);
     case LS_SCHEDULE_COSINE:
         return RATE * ((1 - s->alpha) * 0.5 * (1 + cos(acos(-1) * fmin(passed, 1))) + s->alpha);
+    case LS_SCHEDULE_PIECEWISE:
+        for (int i = s->n_boundaries - 1; i >= 0; i--)
+            if (step - s->warmup_steps > s->boundaries[i]) return RATE * s->factors[i];
+        return RATE;
     default:
         return RATE;
     }
@@ -193,7 +197,12 @@ static void every_rule_is_that_of_the_book(void **unused)
                                      {.kind = LS_SCHEDULE_EXPONENTIAL, .decay_steps = 17, .decay_rate = 0.5},
                                      {.kind = LS_SCHEDULE_COSINE, .decay_steps = 40, .alpha = 0.2},
                                      {.warmup_steps = 25},
-                                     {.kind = LS_SCHEDULE_COSINE, .decay_steps = 30, .warmup_steps = 9}};
+                                     {.kind = LS_SCHEDULE_COSINE, .decay_steps = 30, .warmup_steps = 9},
+                                     {.kind = LS_SCHEDULE_PIECEWISE,
+                                      .n_boundaries = 2,
+                                      .boundaries = {6, 20},
+                                      .factors = {3, 0.25},
+                                      .warmup_steps = 4}};
     for (int i = 0; i < n; i++)
         for (size_t s = 0; s < sizeof schedules / sizeof schedules[0]; s++)
             for (int dtype = LS_FLOAT32; dtype <= LS_FLOAT64; dtype++) {
@@ -304,6 +313,13 @@ static void what_an_optimizer_does_not_have_is_refused(void **unused)
         {{.schedule = {.kind = LS_SCHEDULE_COSINE, .alpha = 2}}, "alpha is 2"},
         {{.schedule = {.alpha = 0.5}}, "schedule constant has no alpha"},
         {{.schedule = {.warmup_steps = -1}}, "must not be negative"},
+        {{.schedule = {.kind = LS_SCHEDULE_PIECEWISE}}, "needs 1 to 16 boundaries"},
+        {{.schedule = {.n_boundaries = 1, .boundaries = {1}}}, "schedule constant has no boundaries"},
+        {{.schedule = {.kind = LS_SCHEDULE_PIECEWISE, .n_boundaries = 2, .boundaries = {3, 3}}},
+         "boundary 3"},
+        {{.schedule = {.kind = LS_SCHEDULE_PIECEWISE, .n_boundaries = 1, .factors = {NAN}}}, "factor nan"},
+        {{.schedule = {.kind = LS_SCHEDULE_PIECEWISE, .n_boundaries = 1, .decay_steps = 5}},
+         "no decay_steps"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_int_equal(ls_optimizer_check(&cases[i].optimizer), LS_E_USAGE);
@@ -339,6 +355,8 @@ static void an_open_schedule_ends_with_the_training(void **unused)
     assert_int_equal(ls_schedule_resolve(&open, 110).decay_steps, 100);
     assert_int_equal(ls_schedule_resolve(&open, 5).decay_steps, 1);
     assert_int_equal(ls_schedule_resolve(&none, 110).decay_steps, 0);
+    const ls_schedule piecewise = {.kind = LS_SCHEDULE_PIECEWISE};
+    assert_int_equal(ls_schedule_resolve(&piecewise, 110).decay_steps, 0);
 }
 
 /* Powers of beta are set to 0 before they become slow denormals; far in a training, nothing has to be counted

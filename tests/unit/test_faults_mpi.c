@@ -110,7 +110,7 @@ static ls_status train_with(ls_train_options *options)
     const int64_t hidden[] = {3, 2};
     ls_model *trained;
     ls_history epochs = {0};
-    options->epochs = EPOCHS;
+    options->epochs = options->save_best ? 1 : EPOCHS; /* each epoch may write another best one */
     options->batch_size = BATCH;
     options->seed = 5;
     options->learning_rate = 0.2;
@@ -178,6 +178,15 @@ static ls_status train_keeping_all(void)
 static ls_status resume(void)
 {
     return train_and_keep(2, true);
+}
+
+static ls_status train_saving_the_best(void)
+{
+    ls_train_options options;
+    ls_train_defaults(&options);
+    options.validation = test_set;
+    options.save_best = path_of("work/best.h5");
+    return train_with(&options);
 }
 
 static ls_status evaluate(void)
@@ -249,6 +258,7 @@ static operation operations[] = {
     {"generate by philox", generate_by_philox},
     {"times", write_times},
     {"train from a stream", train_from_stream},
+    {"train saving the best", train_saving_the_best},
 };
 enum { N_OPERATIONS = sizeof operations / sizeof operations[0] };
 

@@ -74,6 +74,7 @@ def draw_trials(axes, search, trials, best):
         axes.plot([trial["trial"] for trial in others], [0.02] * len(others), "x", color="C3", transform=axes.get_xaxis_transform(),
                   label="diverged or failed")
     axes.set_xlabel("trial")
+    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
     axes.set_title("trials")
     axes.legend(fontsize=8)
     if len({epochs_of(trial) for trial in trials}) > 1:

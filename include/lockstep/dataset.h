@@ -58,6 +58,7 @@ typedef struct ls_target_range {
     int64_t n_columns;
     bool is_integer; /* by its type in the file: integers and booleans */
     bool is_whole;   /* every value is a whole number */
+    bool is_one_hot; /* each row has a 1 and otherwise 0 */
     double minimum, maximum;
 } ls_target_range;
 

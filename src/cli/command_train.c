@@ -69,6 +69,8 @@ static void print_setup(void *context, const ls_train_setup *setup)
     fprintf(stderr, "loss: %s", ls_loss_name(v->model->loss));
     if (ls_loss_is_categorical(v->model->loss))
         fprintf(stderr, ", %lld classes", (long long)ls_model_n_outputs(v->model));
+    if (v->model->loss == LS_BINARY_CROSSENTROPY && ls_model_n_outputs(v->model) > 1)
+        fprintf(stderr, ", %lld labels", (long long)ls_model_n_outputs(v->model));
     if (v->model->label_smoothing > 0) fprintf(stderr, ", labels smoothed by %g", v->model->label_smoothing);
     fprintf(stderr, "%s\n", ls_dataset_has_weights(v->dataset) ? ", samples weighted" : "");
     cli_print_optimizer(stderr, setup->optimizer, v->model);

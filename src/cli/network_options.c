@@ -102,6 +102,9 @@ ls_status cli_network_weigh(const cli_network *n, ls_loss loss, int64_t n_output
     const int64_t n_classes = loss == LS_BINARY_CROSSENTROPY ? 2 : n_outputs;
     if (ls_loss_is_regression(loss))
         return ls_fail(LS_E_USAGE, "--class-weight is for classes: %s has none", ls_loss_name(loss));
+    if (loss == LS_BINARY_CROSSENTROPY && n_outputs > 1)
+        return ls_fail(LS_E_USAGE, "--class-weight is for one label: the model has %lld",
+                       (long long)n_outputs);
     if (n->class_weight.n != n_classes)
         return ls_fail(LS_E_USAGE, "--class-weight has %lld numbers: there are %lld classes",
                        (long long)n->class_weight.n, (long long)n_classes);

@@ -29,7 +29,7 @@ static void print_value(const char *name, double value)
 static void print_two_classes(const ls_scores *scores)
 {
     const ls_metrics *m = &scores->metrics;
-    const double percent = 100.0 / (double)m->n_samples;
+    const double percent = 100.0 / (double)(m->tn + m->fp + m->fn + m->tp);
     print_value("binary_crossentropy cost", ls_metrics_loss(m));
     print_value("precision / PPV (FP related)", ls_metrics_precision(m));
     print_value("recall / TPR (FN related)", ls_metrics_recall(m));

@@ -298,15 +298,14 @@ ls_status ls_dataset_expect_targets(ls_dataset *dataset, ls_target_kind kind, in
     if (dataset->kind != kind || dataset->n_outputs != n_outputs) release_held(dataset);
     dataset->kind = kind;
     dataset->n_outputs = n_outputs;
-    if (dataset->generated || n == (kind == LS_TARGET_LABELS ? 1 : n_outputs) ||
-        (kind == LS_TARGET_CLASSES && n == 1))
-        return LS_OK;
-    if (kind == LS_TARGET_LABELS)
+    const bool is_made = dataset->generated && !(kind == LS_TARGET_LABELS && n_outputs > 1);
+    if (is_made || n == n_outputs || (kind == LS_TARGET_CLASSES && n == 1)) return LS_OK;
+    if (kind == LS_TARGET_LABELS && n_outputs == 1)
         return ls_fail(LS_E_INPUT,
                        "%s: has %lld columns: labels of two classes must be a vector or a single column",
                        dataset->y_place.name, (long long)n);
     return ls_fail(LS_E_INPUT, "%s: has %lld columns, but the model has %lld outputs: %s",
-                   dataset->y_place.name, (long long)n, (long long)n_outputs,
+                   ls_dataset_y_name(dataset), (long long)n, (long long)n_outputs,
                    kind == LS_TARGET_CLASSES ? "classes are numbers in a vector, or have a column each"
                                              : "a column for each is needed");
 }

@@ -7,8 +7,9 @@
 #include "data/targets.h"
 #include "lockstep/dataset.h"
 
-/* Says what the targets must be: 0 and 1 (the default), one of n_outputs classes, as its number from 0 or in
- * a column for each, or n_outputs numbers. LS_E_INPUT if the array has another number of columns. Local. */
+/* Says what the targets must be: n_outputs labels of 0 and 1 (one by default), one of n_outputs classes, as
+ * its number from 0 or in a column for each, or n_outputs numbers. LS_E_INPUT if the array has another number
+ * of columns. Local. */
 ls_status ls_dataset_expect_targets(ls_dataset *dataset, ls_target_kind kind, int64_t n_outputs);
 
 /* Reads targets as they are stored, n_rows x n_columns, whatever is expected of them; finite ones. Local. */

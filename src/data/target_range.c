@@ -6,15 +6,18 @@
 enum { PIECE_ROWS = 1 << 16 };
 
 /* What the ranks add up: each quantity such that the greatest of all ranks is that of the whole set. */
-enum { NEGATIVE_MINIMUM, MAXIMUM, HAS_FRACTIONS, N_EXTREMES };
+enum { NEGATIVE_MINIMUM, MAXIMUM, HAS_FRACTIONS, HAS_OTHER_SUMS, N_EXTREMES };
 
-static void take(const double *values, int64_t n, double extremes[N_EXTREMES])
+static void take(const double *row, int64_t n_columns, double extremes[N_EXTREMES])
 {
-    for (int64_t i = 0; i < n; i++) {
-        if (-values[i] > extremes[NEGATIVE_MINIMUM]) extremes[NEGATIVE_MINIMUM] = -values[i];
-        if (values[i] > extremes[MAXIMUM]) extremes[MAXIMUM] = values[i];
-        if (values[i] != floor(values[i])) extremes[HAS_FRACTIONS] = 1;
+    double sum = 0;
+    for (int64_t i = 0; i < n_columns; i++) {
+        if (-row[i] > extremes[NEGATIVE_MINIMUM]) extremes[NEGATIVE_MINIMUM] = -row[i];
+        if (row[i] > extremes[MAXIMUM]) extremes[MAXIMUM] = row[i];
+        if (row[i] != floor(row[i])) extremes[HAS_FRACTIONS] = 1;
+        sum += row[i];
     }
+    if (sum != 1) extremes[HAS_OTHER_SUMS] = 1;
 }
 
 static ls_status scan_own_rows(ls_session *session, ls_dataset *dataset, int64_t n_columns,
@@ -28,7 +31,8 @@ static ls_status scan_own_rows(ls_session *session, ls_dataset *dataset, int64_t
     for (int64_t row = begin; row < end && status == LS_OK; row += PIECE_ROWS) {
         const int64_t rows = end - row < PIECE_ROWS ? end - row : PIECE_ROWS;
         status = ls_dataset_read_targets(dataset, row, rows, values);
-        if (status == LS_OK) take(values, rows * n_columns, extremes);
+        for (int64_t i = 0; i < rows && status == LS_OK; i++)
+            take(values + i * n_columns, n_columns, extremes);
     }
     ls_free(values);
     return status;
@@ -36,7 +40,7 @@ static ls_status scan_own_rows(ls_session *session, ls_dataset *dataset, int64_t
 
 ls_status ls_dataset_scan_targets(ls_session *session, ls_dataset *dataset, ls_target_range *range)
 {
-    double extremes[N_EXTREMES] = {-INFINITY, -INFINITY, 0};
+    double extremes[N_EXTREMES] = {-INFINITY, -INFINITY};
     *range = (ls_target_range){.n_columns = ls_dataset_target_columns(dataset),
                                .is_integer = ls_dataset_targets_are_integers(dataset)};
     const int64_t n_classes = ls_dataset_generated_classes(dataset);
@@ -50,5 +54,7 @@ ls_status ls_dataset_scan_targets(ls_session *session, ls_dataset *dataset, ls_t
     range->minimum = -extremes[NEGATIVE_MINIMUM];
     range->maximum = extremes[MAXIMUM];
     range->is_whole = extremes[HAS_FRACTIONS] == 0;
+    range->is_one_hot =
+        range->is_whole && range->minimum >= 0 && range->maximum <= 1 && extremes[HAS_OTHER_SUMS] == 0;
     return LS_OK;
 }

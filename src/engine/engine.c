@@ -23,12 +23,13 @@ const ls_engine_kind *ls_engine_choose(ls_engine_choice choice, const ls_model *
 
 ls_targets ls_engine_targets(const ls_model *model)
 {
-    return (ls_targets){.n_columns = ls_loss_is_regression(model->loss) ? ls_model_n_outputs(model) : 1};
+    return (ls_targets){.n_columns = ls_loss_is_categorical(model->loss) ? 1 : ls_model_n_outputs(model)};
 }
 
 bool ls_engine_is_plain(const ls_model *model, const ls_targets *targets)
 {
-    return model->loss == LS_BINARY_CROSSENTROPY && model->label_smoothing == 0 && !targets->weighted;
+    return model->loss == LS_BINARY_CROSSENTROPY && ls_model_n_outputs(model) == 1 &&
+           model->label_smoothing == 0 && !targets->weighted;
 }
 
 void ls_step_layout(const ls_model *model, const ls_targets *targets, int64_t n_reals, int n_extra,

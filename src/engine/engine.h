@@ -125,7 +125,7 @@ static inline ls_metrics ls_step_metrics(const ls_engine *engine, const ls_messa
                           .n_correct = ints[LS_STEP_CORRECT],
                           .cross_entropy_sum = doubles[LS_STEP_LOSS]};
     if (engine->is_plain || engine->model->loss == LS_BINARY_CROSSENTROPY)
-        metrics.tn = n_samples - fp - fn - tp;
+        metrics.tn = n_samples * engine->targets.n_columns - fp - fn - tp;
     if (engine->is_plain) return metrics;
     metrics.cross_entropy_sum = doubles[LS_STEP_CROSS_ENTROPY];
     metrics.absolute_error_sum = doubles[LS_STEP_ABSOLUTE_ERROR];

@@ -252,6 +252,9 @@ ls_status ls_evaluate_scores(ls_session *session, const ls_model *model, ls_data
     if (roc_auc && model->loss != LS_BINARY_CROSSENTROPY)
         return ls_fail(LS_E_USAGE, "the area under the ROC curve is of two classes: the model's loss is %s",
                        ls_loss_name(model->loss));
+    if (roc_auc && ls_model_n_outputs(model) > 1)
+        return ls_fail(LS_E_USAGE, "the area under the ROC curve is of one label: the model has %lld",
+                       (long long)ls_model_n_outputs(model));
     LS_TRY(create(session, model, dataset, WANTS_SCORES | (roc_auc ? WANTS_KEYS : 0), progress, &e));
     ls_status status = run(e, &scores->metrics, &sums);
     if (status == LS_OK) status = ls_session_agree(session, ls_score_finish(model, sums, scores));

@@ -11,13 +11,23 @@
 
 enum { PIECE_ROWS = 4096, PATH_SIZE = 1024 };
 
-/* The class of one row of outputs. As the notebook's predict_class, not as Keras' metrics: 0.5 is class 1
+/* Classes of a row: one, or one for each label. */
+static int64_t n_classes_of_row(const ls_model *model)
+{
+    return model->loss == LS_BINARY_CROSSENTROPY ? ls_model_n_outputs(model) : 1;
+}
+
+/* The classes of one row of outputs. As the notebook's predict_class, not as Keras' metrics: 0.5 is class 1
  * here. Of several classes the first of the most probable ones. */
-static uint8_t class_of(const ls_model *model, const void *outputs, int64_t row)
+static void put_classes(const ls_model *model, const void *outputs, int64_t row, uint8_t *classes)
 {
     const int64_t n = ls_model_n_outputs(model);
-    if (n == 1) return ls_value_at(model->dtype, outputs, row) >= 0.5;
-    return (uint8_t)ls_value_greatest(model->dtype, outputs, row * n, n);
+    if (ls_loss_is_categorical(model->loss)) {
+        classes[row] = (uint8_t)ls_value_greatest(model->dtype, outputs, row * n, n);
+        return;
+    }
+    for (int64_t i = row * n; i < (row + 1) * n; i++)
+        classes[i] = ls_value_at(model->dtype, outputs, i) >= 0.5;
 }
 
 /* The arrays of a set in the output. */
@@ -41,7 +51,8 @@ static ls_status predict_own_rows(ls_session *session, ls_engine *engine, ls_dat
     if (status == LS_OK)
         status = ls_alloc(&outputs, (size_t)(PIECE_ROWS * ls_model_n_outputs(model)),
                           ls_dtype_size(model->dtype), "predictions");
-    if (status == LS_OK) status = ls_alloc(&classes, PIECE_ROWS, 1, "predicted classes");
+    if (status == LS_OK)
+        status = ls_alloc(&classes, (size_t)(PIECE_ROWS * n_classes_of_row(model)), 1, "predicted classes");
     const int64_t begin = ls_split(n_samples, session->size, session->rank);
     for (int64_t row = begin, rows; row < end && status == LS_OK; row += rows) {
         const void *x, *y;
@@ -51,7 +62,7 @@ static ls_status predict_own_rows(ls_session *session, ls_engine *engine, ls_dat
         ls_place_at(LS_AT_COMPUTE, -1);
         engine->kind->measure(engine, x, NULL, rows, NULL, outputs);
         status = ls_dataset_writer_write_rows(writer, to.y_pred, row, rows, outputs);
-        for (int64_t i = 0; i < rows && to.class >= 0; i++) classes[i] = class_of(model, outputs, i);
+        for (int64_t i = 0; i < rows && to.class >= 0; i++) put_classes(model, outputs, i, classes);
         if (status == LS_OK && to.class >= 0)
             status = ls_dataset_writer_write_rows(writer, to.class, row, rows, classes);
         if (status == LS_OK) ls_progress_report(progress, row + rows - begin, end - begin);
@@ -78,7 +89,9 @@ static ls_status declare(ls_dataset_writer *writer, const ls_model *model, ls_da
                                            &to[i].y_pred));
         if (ls_loss_is_regression(model->loss)) continue;
         snprintf(path, sizeof path, "%s%s/class", slash, names[i]);
-        LS_TRY(ls_dataset_writer_add_array(writer, path, LS_FILE_UINT8, n_samples, 0, &to[i].class));
+        const int64_t n_classes = n_classes_of_row(model);
+        LS_TRY(ls_dataset_writer_add_array(writer, path, LS_FILE_UINT8, n_samples,
+                                           n_classes > 1 ? n_classes : 0, &to[i].class));
     }
     return ls_dataset_writer_set_text(writer, "/", "lockstep_version", LOCKSTEP_VERSION);
 }

@@ -109,17 +109,23 @@ static REAL NAME(cross_entropy)(REAL z, REAL t)
     return (z > 0 ? z : 0) - z * t + LOG1P(EXP(-magnitude));
 }
 
-static void NAME(judge_binary)(const ls_model *model, const REAL *z, REAL y, REAL weight, REAL *delta,
-                               ls_metrics *metrics)
+/* The mean over the labels; each counts for itself. */
+static void NAME(judge_binary)(const ls_model *model, const REAL *z, const REAL *targets, REAL weight,
+                               REAL *delta, ls_metrics *metrics)
 {
-    REAL slope;
-    const REAL s = (REAL)model->label_smoothing, target = y * (1 - s) + s / 2,
-               p = NAME(activate)(LS_SIGMOID, *z, &slope);
-    metrics->loss_sum += (double)(weight * NAME(cross_entropy)(*z, target));
-    metrics->cross_entropy_sum += (double)NAME(cross_entropy)(*z, y);
-    *(y != 0 ? (p > (REAL)0.5 ? &metrics->tp : &metrics->fn)
-             : (p > (REAL)0.5 ? &metrics->fp : &metrics->tn)) += 1;
-    *delta = (p - target) * weight;
+    const int64_t n = ls_model_n_outputs(model);
+    const REAL s = (REAL)model->label_smoothing;
+    REAL slope, loss = 0, cross_entropy = 0;
+    for (int64_t j = 0; j < n; j++) {
+        const REAL y = targets[j], target = y * (1 - s) + s / 2, p = NAME(activate)(LS_SIGMOID, z[j], &slope);
+        loss += NAME(cross_entropy)(z[j], target);
+        cross_entropy += NAME(cross_entropy)(z[j], y);
+        *(y != 0 ? (p > (REAL)0.5 ? &metrics->tp : &metrics->fn)
+                 : (p > (REAL)0.5 ? &metrics->fp : &metrics->tn)) += 1;
+        delta[j] = (p - target) / (REAL)n * weight;
+    }
+    metrics->loss_sum += (double)(weight * (loss / (REAL)n));
+    metrics->cross_entropy_sum += (double)(cross_entropy / (REAL)n);
 }
 
 /* -sum of t log p over the classes; targets are a number or a column for each class. The derivative by z_j is
@@ -194,7 +200,7 @@ static void NAME(judge)(const ls_engine *engine, const REAL *z, const REAL *y, R
     const REAL weight = engine->targets.weighted ? y[engine->targets.n_columns] : 1;
     metrics->n_samples++;
     if (model->loss == LS_BINARY_CROSSENTROPY) {
-        NAME(judge_binary)(model, z, *y, weight, delta, metrics);
+        NAME(judge_binary)(model, z, y, weight, delta, metrics);
     } else if (ls_loss_is_categorical(model->loss)) {
         NAME(judge_classes)(model, z, y, engine->targets.n_columns == 1, weight, delta, metrics);
     } else {

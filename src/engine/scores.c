@@ -84,7 +84,7 @@ ls_status ls_score_finish(const ls_model *model, ls_score_sums sums, ls_scores *
     LS_TRY(ls_alloc(&scores->confusion, (size_t)(n_classes * n_classes), sizeof *scores->confusion,
                     "confusion matrix"));
     scores->n_classes = n_classes;
-    if (n_classes == 2 && n == 1) {
+    if (model->loss == LS_BINARY_CROSSENTROPY) {
         const int64_t counts[4] = {m->tn, m->fp, m->fn, m->tp};
         memcpy(scores->confusion, counts, sizeof counts);
         return LS_OK;

@@ -32,7 +32,8 @@ double ls_metrics_loss(const ls_metrics *metrics)
 
 double ls_metrics_binary_accuracy(const ls_metrics *metrics)
 {
-    return quotient((double)(metrics->tn + metrics->tp), (double)metrics->n_samples);
+    const int64_t right = metrics->tn + metrics->tp;
+    return quotient((double)right, (double)(right + metrics->fp + metrics->fn));
 }
 
 double ls_metrics_precision(const ls_metrics *metrics)

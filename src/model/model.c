@@ -175,10 +175,10 @@ ls_status ls_model_check_output(const ls_model *model)
 {
     const ls_layer *output = &model->layers[model->n_layers - 1];
     const char *activation = ls_activation_name(output->activation), *loss = ls_loss_name(model->loss);
-    if (model->loss == LS_BINARY_CROSSENTROPY && (output->units != 1 || output->activation != LS_SIGMOID))
+    if (model->loss == LS_BINARY_CROSSENTROPY && output->activation != LS_SIGMOID)
         return ls_fail(LS_E_USAGE,
                        "the output layer has %" PRId64
-                       " %s unit%s: %s takes one sigmoid unit, %s several softmax units",
+                       " %s unit%s: %s takes sigmoid units, one for each label, %s softmax units",
                        output->units, activation, output->units == 1 ? "" : "s", loss,
                        ls_loss_name(LS_SPARSE_CATEGORICAL_CROSSENTROPY));
     if (ls_loss_is_categorical(model->loss) && (output->units < 2 || output->activation != LS_SOFTMAX))

@@ -19,7 +19,7 @@ static ls_status choose_loss(const ls_dataset *dataset, const ls_target_range *r
     const bool is_binary = range->is_whole && range->minimum >= 0 && range->maximum <= 1;
     *loss = LS_MEAN_SQUARED_ERROR;
     if (range->n_columns > 1) {
-        if (is_binary) *loss = LS_CATEGORICAL_CROSSENTROPY;
+        if (is_binary) *loss = range->is_one_hot ? LS_CATEGORICAL_CROSSENTROPY : LS_BINARY_CROSSENTROPY;
     } else if (is_binary) {
         *loss = LS_BINARY_CROSSENTROPY;
     } else if (range->is_integer) {
@@ -41,12 +41,11 @@ ls_status ls_network_fit_targets(ls_session *session, ls_dataset *dataset, bool 
                                  ls_network *network)
 {
     ls_target_range range;
-    network->n_outputs = 1;
+    network->n_outputs = ls_dataset_target_columns(dataset);
     if (loss_given && network->loss == LS_BINARY_CROSSENTROPY) return LS_OK;
     LS_TRY(ls_dataset_scan_targets(session, dataset, &range));
     if (!loss_given) LS_TRY(choose_loss(dataset, &range, &network->loss));
     if (network->loss == LS_BINARY_CROSSENTROPY) return LS_OK;
-    network->n_outputs = range.n_columns;
     if (!ls_loss_is_categorical(network->loss) || range.n_columns > 1) return LS_OK;
     if (!range.is_whole || range.minimum < 0 || range.maximum >= MAX_CLASSES)
         return fail_labels(dataset, &range, "classes are whole numbers from 0 on");

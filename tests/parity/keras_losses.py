@@ -39,6 +39,8 @@ def make_cases(keras):
         case("split, class weights", "binary_crossentropy", 1, "sigmoid", "binary", class_weight=[1, 2.5], split=0.25),
         case("split, weights", "sparse_categorical_crossentropy", 3, "softmax", "classes", weights=True, split=0.25),
         case("binary, smoothed", losses.BinaryCrossentropy(label_smoothing=0.1), 1, "sigmoid", "binary"),
+        case("labels", "binary_crossentropy", 3, "sigmoid", "labels"),
+        case("labels, smoothed", losses.BinaryCrossentropy(label_smoothing=0.1), 4, "sigmoid", "labels", weights=True, split=0.25),
         case("classes", "sparse_categorical_crossentropy", 4, "softmax", "classes"),
         case("classes, weighted", "sparse_categorical_crossentropy", 3, "softmax", "classes", weights=True,
              class_weight=[1, 0.5, 3]),  # Keras does not take both: it gets their product
@@ -56,6 +58,7 @@ def make_rows(case, rng):
     x = rng.normal(size=(ROWS, FEATURES))
     y = {"binary": lambda: rng.integers(0, 2, ROWS).astype("u1"),
          "classes": lambda: np.r_[np.arange(case["outputs"]), rng.integers(0, case["outputs"], ROWS - case["outputs"])],
+         "labels": lambda: rng.integers(0, 2, (ROWS, case["outputs"])).astype("u1"),
          "columns": lambda: np.eye(case["outputs"], dtype="u1")[rng.integers(0, case["outputs"], ROWS)],
          "numbers": lambda: rng.normal(size=(ROWS, case["outputs"])) + x[:, :1]}[case["target"]]()
     weights = rng.uniform(0, 3, ROWS).round(2) if case["weights"] else None
@@ -63,7 +66,7 @@ def make_rows(case, rng):
 
 
 def metrics_of(case):
-    return {"binary": ["binary_accuracy"], "numbers": ["mean_absolute_error", "mean_squared_error"]}.get(
+    return {"binary": ["binary_accuracy"], "labels": ["binary_accuracy"], "numbers": ["mean_absolute_error", "mean_squared_error"]}.get(
         case["target"], ["accuracy"])
 
 
@@ -130,6 +133,8 @@ def compare(keras, lockstep, folder, number, case, rng):
     with h5py.File(predictions) as f:
         error = float(np.abs(f["train/y_pred"][:] - ours.predict(x, verbose=0)).max())
         check(name + ": predictions", error < max(1e-12, bound / 100 if bound < 1e-8 else bound), "%.2g" % error)
+        if case["target"] == "labels":
+            check(name + ": classes", (f["train/class"][:] == (f["train/y_pred"][:] >= 0.5)).all())
         if case["target"] in ("classes", "columns"):
             check(name + ": classes", (f["train/class"][:] == f["train/y_pred"][:].argmax(1)).all())
     if weights is not None:

@@ -39,6 +39,17 @@ static const network networks[] = {
     {3, {6, 6}, 2, LS_TANH, LS_HUBER, 3, LS_GELU, .dropout = 0.25},
     {4, {7, 17}, 2, LS_SIGMOID, LS_SPARSE_CATEGORICAL_CROSSENTROPY, 2, .dropout = 0.5, .weighted = true},
     {4, {9}, 1, LS_TANH, .dropout = 0.125},
+    /* Several labels. */
+    {4,
+     {6, 5},
+     2,
+     LS_TANH,
+     LS_BINARY_CROSSENTROPY,
+     3,
+     .label_smoothing = 0.1,
+     .columns = true,
+     .weighted = true},
+    {3, {18}, 1, LS_RELU, LS_BINARY_CROSSENTROPY, 17, .columns = true},
 };
 enum { N_NETWORKS = sizeof networks / sizeof networks[0], MAX_OUTPUTS = 17, MAX_Y = MAX_OUTPUTS + 1 };
 

@@ -103,7 +103,7 @@ static inline ls_metrics ls_simd_metrics(const ls_simd_network *network, const l
                           .squared_error_sum = sums[LS_SIMD_SQUARED_ERROR],
                           .n_correct = measures->correct};
     if (network->loss != LS_BINARY_CROSSENTROPY) return metrics;
-    metrics.tn = n_samples - measures->positives - measures->fp;
+    metrics.tn = n_samples * network->n_targets - measures->positives - measures->fp;
     metrics.fp = measures->fp;
     metrics.fn = measures->positives - measures->tp;
     metrics.tp = measures->tp;

@@ -48,23 +48,31 @@ typedef struct judgement {
     vec cross_entropy, loss, absolute, squared;
 } judgement;
 
-/* Binary cross-entropy with smoothed labels. */
+/* Binary cross-entropy of one label or several, smoothed: the mean over them; each counts for itself. */
 ALWAYS_INLINE judgement judge_binary(const ls_simd_network *network, const judged *rows, int64_t at,
                                      const REAL *labels, vec weight, mask valid, ls_simd_measures *measures)
 {
-    const vec y = load(labels), z = load(rows->outputs + at), e = exp_minus(z), p = sigmoid_of(z, e);
-    const REAL smoothing = (REAL)network->label_smoothing;
-    const vec target = fma_(y, all(1 - smoothing), all(smoothing / 2));
-    const vec rest = greater_of(all(0), z) + log1p_(e);
-    const mask positive = both(valid, greater(y, all((REAL)0.5))),
-               predicted = both(valid, greater(p, all((REAL)0.5)));
-    const int n_tp = count(both(predicted, positive));
-    measures->tp += n_tp;
-    measures->fp += count(predicted) - n_tp;
-    measures->positives += count(positive);
-    store(rows->outputs + at, p);
-    if (rows->deltas) store(rows->deltas + at, (p - target) * weight);
-    return (judgement){.cross_entropy = fnma_(z, y, rest), .loss = fnma_(z, target, rest) * weight};
+    const REAL smoothing = (REAL)network->label_smoothing, share = 1 / (REAL)rows->n_outputs;
+    vec cross_entropy = all(0), loss = all(0);
+    for (int64_t unit = 0; unit < rows->n_outputs; unit++) {
+        REAL *output = rows->outputs + unit * rows->row_stride + at;
+        const vec y = load(labels + unit * rows->label_stride), z = load(output), e = exp_minus(z),
+                  p = sigmoid_of(z, e);
+        const vec target = fma_(y, all(1 - smoothing), all(smoothing / 2));
+        const vec rest = greater_of(all(0), z) + log1p_(e);
+        const mask positive = both(valid, greater(y, all((REAL)0.5))),
+                   predicted = both(valid, greater(p, all((REAL)0.5)));
+        const int n_tp = count(both(predicted, positive));
+        measures->tp += n_tp;
+        measures->fp += count(predicted) - n_tp;
+        measures->positives += count(positive);
+        store(output, p);
+        if (rows->deltas)
+            store(rows->deltas + unit * rows->row_stride + at, (p - target) * all(share) * weight);
+        cross_entropy = cross_entropy + fnma_(z, y, rest);
+        loss = loss + fnma_(z, target, rest);
+    }
+    return (judgement){.cross_entropy = cross_entropy * all(share), .loss = loss * all(share) * weight};
 }
 
 /* Cross-entropy of classes, -sum of t log p with log p = z - greatest - log sum. Targets are a number in one

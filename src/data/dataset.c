@@ -298,14 +298,13 @@ ls_status ls_dataset_expect_targets(ls_dataset *dataset, ls_target_kind kind, in
     if (dataset->kind != kind || dataset->n_outputs != n_outputs) release_held(dataset);
     dataset->kind = kind;
     dataset->n_outputs = n_outputs;
-    const bool is_made = dataset->generated && !(kind == LS_TARGET_LABELS && n_outputs > 1);
-    if (is_made || n == n_outputs || (kind == LS_TARGET_CLASSES && n == 1)) return LS_OK;
+    if (dataset->generated || n == n_outputs || (kind == LS_TARGET_CLASSES && n == 1)) return LS_OK;
     if (kind == LS_TARGET_LABELS && n_outputs == 1)
         return ls_fail(LS_E_INPUT,
                        "%s: has %lld columns: labels of two classes must be a vector or a single column",
                        dataset->y_place.name, (long long)n);
     return ls_fail(LS_E_INPUT, "%s: has %lld columns, but the model has %lld outputs: %s",
-                   ls_dataset_y_name(dataset), (long long)n, (long long)n_outputs,
+                   dataset->y_place.name, (long long)n, (long long)n_outputs,
                    kind == LS_TARGET_CLASSES ? "classes are numbers in a vector, or have a column each"
                                              : "a column for each is needed");
 }
@@ -314,7 +313,8 @@ ls_targets ls_dataset_targets(const ls_dataset *dataset)
 {
     const ls_dataset *root = dataset;
     while (root->whole) root = root->whole;
-    return (ls_targets){.n_columns = root->generated && root->kind == LS_TARGET_NUMBERS
+    /* Rows that are made have their label in each column. */
+    return (ls_targets){.n_columns = root->generated && root->kind != LS_TARGET_CLASSES && root->n_outputs > 1
                                          ? root->n_outputs
                                          : ls_dataset_target_columns(root),
                         .weighted = ls_dataset_has_weights(dataset)};

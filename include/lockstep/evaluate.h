@@ -16,7 +16,7 @@ typedef struct ls_metrics {
     int64_t n_samples;
     double
         loss_sum; /* the model's loss, with weights and smoothed labels, and n_samples times its penalties */
-    int64_t tn, fp, fn, tp;    /* binary cross-entropy */
+    int64_t tn, fp, fn, tp;    /* binary cross-entropy; of several labels each counts */
     int64_t n_correct;         /* several classes */
     double cross_entropy_sum;  /* of classes, two or several, without weights and smoothing, nats */
     double absolute_error_sum; /* regression: means over the outputs of a sample, without weights */
@@ -81,9 +81,9 @@ ls_class_scores ls_scores_of_class(const ls_scores *scores, int64_t class);
 
 /* Writes /NAME/y_pred (n_samples x n_outputs probabilities, or the numbers of a regression, in the model's
  * dtype) and, unless it is a regression, /NAME/class (n_samples of uint8: p >= 0.5, or the most probable of
- * several) for each of the n_sets sets into a new HDF5 file; an empty NAME writes to the root. progress: or
- * NULL; borrowed. Collective; model, names and output must agree. LS_E_INPUT, LS_E_OUTPUT; then no file is
- * left. */
+ * several; of several labels n_samples x n_outputs) for each of the n_sets sets into a new HDF5 file; an
+ * empty NAME writes to the root. progress: or NULL; borrowed. Collective; model, names and output must agree.
+ * LS_E_INPUT, LS_E_OUTPUT; then no file is left. */
 ls_status ls_predict(ls_session *session, const ls_model *model, ls_dataset *const *sets,
                      const char *const *names, int n_sets, const ls_progress *progress, const char *output);
 

@@ -35,8 +35,8 @@ const char *ls_activation_name(ls_activation activation);
 ls_status ls_activation_parse(const char *name, ls_activation *activation);
 
 /* What training minimises: the mean over samples of these, with Keras' names and definitions. The first takes
- * one sigmoid output and labels 0 and 1, the next two softmax outputs and classes (numbers from 0, or a
- * column for each), the others any outputs and as many target values. */
+ * sigmoid outputs and a label of 0 or 1 for each, the next two softmax outputs and classes (numbers from 0,
+ * or a column for each), the others any outputs and as many target values. */
 #define LS_LOSS_LIST(X)                                                                                      \
     X(LS_BINARY_CROSSENTROPY, "binary_crossentropy")                                                         \
     X(LS_SPARSE_CATEGORICAL_CROSSENTROPY, "sparse_categorical_crossentropy")                                 \

@@ -40,7 +40,8 @@ def make_cases(keras):
         case("split, weights", "sparse_categorical_crossentropy", 3, "softmax", "classes", weights=True, split=0.25),
         case("binary, smoothed", losses.BinaryCrossentropy(label_smoothing=0.1), 1, "sigmoid", "binary"),
         case("labels", "binary_crossentropy", 3, "sigmoid", "labels"),
-        case("labels, smoothed", losses.BinaryCrossentropy(label_smoothing=0.1), 4, "sigmoid", "labels", weights=True, split=0.25),
+        case("labels, smoothed", losses.BinaryCrossentropy(label_smoothing=0.1), 4, "sigmoid", "labels", weights=True,
+             split=0.25),
         case("classes", "sparse_categorical_crossentropy", 4, "softmax", "classes"),
         case("classes, weighted", "sparse_categorical_crossentropy", 3, "softmax", "classes", weights=True,
              class_weight=[1, 0.5, 3]),  # Keras does not take both: it gets their product
@@ -66,8 +67,8 @@ def make_rows(case, rng):
 
 
 def metrics_of(case):
-    return {"binary": ["binary_accuracy"], "labels": ["binary_accuracy"], "numbers": ["mean_absolute_error", "mean_squared_error"]}.get(
-        case["target"], ["accuracy"])
+    return {"binary": ["binary_accuracy"], "labels": ["binary_accuracy"],
+            "numbers": ["mean_absolute_error", "mean_squared_error"]}.get(case["target"], ["accuracy"])
 
 
 def differences(ours, theirs):

@@ -64,7 +64,8 @@ def make_cases(optimizers, schedules):
         ("cosine", "--momentum 0.9 --schedule cosine --decay-steps 22 --alpha 0.1",
          lambda: optimizers.SGD(schedules.CosineDecay(n(0.01), 22, alpha=0.1), momentum=0.9), None),
         ("piecewise", "--optimizer adam --schedule piecewise --boundaries 5,9,16 --factors 0.5,2,0.125 --learning-rate 0.004",
-         lambda: optimizers.Adam(schedules.PiecewiseConstantDecay([5, 9, 16], list(map(n, (0.004, 0.002, 0.008, 0.0005))))), None),
+         lambda: optimizers.Adam(schedules.PiecewiseConstantDecay([5, 9, 16], [n(0.004), n(0.002), n(0.008), n(0.0005)])),
+         None),
         ("cosine after a warm-up", "--optimizer adamw --schedule cosine --decay-steps 12 --warmup-steps 7",
          lambda: optimizers.AdamW(schedules.CosineDecay(n(0), 12, warmup_target=n(0.001), warmup_steps=7)), None),
     ]

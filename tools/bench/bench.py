@@ -286,7 +286,7 @@ def write_table(path, results, systems, cores, options):
     text = ["# lockstep beside other systems", "",
             "Medians of %d round(s) in which the systems take turns (quartiles; once: too slow for more rounds), and how many" %
             options.rounds,
-            "times lockstep's time a system takes. float32, tanh, rows in the file's order; plain SGD where nothing is said.", "",
+            "times lockstep's time a system takes. float32, tanh, rows in the file's order, plain SGD unless it is said.", "",
             *lines, "",
             "Mean loss of the last epoch that all systems do. They start from the same weights. The tolerance",
             "is %g of lockstep's loss, with dropout %g, for FANN %g: its derivative of tanh is never below 0.04." % (

@@ -11,8 +11,8 @@ import worker
 
 def train(case, epochs):
     model = MLPClassifier(case.hidden, activation="tanh", solver=case.optimizer, alpha=0, batch_size=case.batch,
-                          learning_rate_init=case.rate, momentum=0, nesterovs_momentum=False, epsilon=case.epsilon, shuffle=False,
-                          random_state=0)
+                          learning_rate_init=case.rate, momentum=0, nesterovs_momentum=False, epsilon=case.epsilon,
+                          shuffle=False, random_state=0)
     y = case.y.ravel().astype(np.int64)
     model.partial_fit(case.x[:case.batch], y[:case.batch], classes=range(case.classes))  # makes the arrays
     del model._optimizer  # which has seen a step

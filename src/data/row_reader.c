@@ -29,6 +29,8 @@ ls_status ls_row_reader_create(ls_dataset *dataset, ls_dtype dtype, int64_t end_
     reader->end_row = end_row;
     reader->capacity = (int64_t)(BUFFER_BYTES / reader->row_size);
     if (reader->capacity < min_rows) reader->capacity = min_rows;
+    /* Short trainings, of which a search has many, would spend their time in clearing more. */
+    if (reader->capacity > end_row) reader->capacity = end_row > 0 ? end_row : 1;
     ls_status status = ls_alloc(&reader->x, (size_t)reader->capacity, reader->row_size, "row buffer");
     if (status == LS_OK && ls_dataset_has_y(dataset))
         status = ls_alloc(&reader->y, (size_t)reader->capacity, reader->y_size, "label buffer");

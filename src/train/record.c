@@ -39,10 +39,12 @@ static bool parse_metrics(json_t *json, ls_metrics *m)
     m->tp = counts[4];
     m->n_correct = counts[5];
     for (int i = 0; i < 6; i++)
-        if (counts[i] < 0 || counts[i] > m->n_samples) return false;
+        if (counts[i] < 0) return false;
     /* Only two classes have a confusion matrix. */
     const __int128 n_counted = (__int128)m->tn + m->fp + m->fn + m->tp;
-    return n_counted == 0 || n_counted == m->n_samples;
+    /* Each label of a sample is counted. */
+    return m->n_correct <= m->n_samples &&
+           (n_counted == 0 || (m->n_samples > 0 && n_counted % m->n_samples == 0));
 }
 
 /* What the weights do not tell: activations, what is dropped, the loss. */

@@ -14,7 +14,8 @@ double ls_mixing_label_spread(const ls_mixing *mixing, const ls_order *order, co
                  batch = (double)order->batch_size, share = (double)(epoch->tp + epoch->fn) / rows;
     /* Without replacement, as a batch takes its rows. */
     const double ideal = batch * share * (1 - share) * (rows - batch) / (rows - 1);
-    if (mixing->n_batches < 2 || !(ideal > 0)) return NAN;
+    const bool several_labels = epoch->tn + epoch->fp + epoch->fn + epoch->tp > epoch->n_samples;
+    if (mixing->n_batches < 2 || several_labels || !(ideal > 0)) return NAN;
     const double expected = batch * share - (double)mixing->first, mean = mixing->sum / n;
     return sqrt((mixing->squares / n - 2 * expected * mean + expected * expected) / ideal);
 }

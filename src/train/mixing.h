@@ -22,7 +22,7 @@ static inline void ls_mixing_add(ls_mixing *mixing, int64_t positives)
 }
 
 /* The spread of the labels over batches beside that of a perfect shuffle, once all batches of an epoch with
- * these measures have been counted; NaN where nothing can spread. Local. */
+ * these measures have been counted; NaN where nothing can spread, and for several labels. Local. */
 double ls_mixing_label_spread(const ls_mixing *mixing, const ls_order *order, const ls_metrics *epoch);
 
 /* The correlation between the places in the data of rows that a shard uses one after the other, from a sample

@@ -30,6 +30,11 @@ static void spread_is_that_of_the_counts(void **state)
     assert_true(fabs(spread_of(&order, by_chance) - 5 / ideal) < 1e-9);
     assert_true(spread_of(&order, even) == 0);
     assert_true(isnan(spread_of(&order, none)));
+    /* Two labels for each sample. */
+    ls_mixing mixing = {0};
+    const ls_metrics labels = {.n_samples = 1000, .tn = 1500, .tp = 500};
+    for (int k = 0; k < 10; k++) ls_mixing_add(&mixing, by_chance[k]);
+    assert_true(isnan(ls_mixing_label_spread(&mixing, &order, &labels)));
     ls_order_init(&order, 1000, 2, 1000, 4, false, 0);
     assert_true(isnan(spread_of(&order, (int64_t[]){500})));
 }

@@ -42,6 +42,14 @@ def check(ok, *what):
     return bool(ok)
 
 
+def run_groups(**groups):
+    """Runs functions, given by their names with _ for blanks, and prints the checks and seconds of each."""
+    for name, group in groups.items():
+        before, begin = n_checks, time.monotonic()
+        group()
+        print("%s: %d checks, %.0f s" % (name.replace("_", " "), n_checks - before, time.monotonic() - begin), flush=True)
+
+
 def finish():
     """Looks for processes left behind, prints the summary and leaves with the exit code of the script."""
     end = time.monotonic() + 20  # ranks whose mpirun was killed take a moment

@@ -179,13 +179,10 @@ def main():
     directory = build(options.lockstep, options.long)
     program = directory + "/lockstep"
     print("build: %d checks, %.0f s" % (common.n_checks, time.monotonic() - begin), flush=True)
-    for name, group in (("unit tests", lambda: unit_tests(directory, options.long)),
-                        ("same files", lambda: same_files(options.lockstep, program)),
-                        ("resumed elsewhere", lambda: resumed_elsewhere(options.lockstep, program)),
-                        ("wrong launcher", lambda: wrong_launcher(options.lockstep, program))):
-        before, begin = common.n_checks, time.monotonic()
-        group()
-        print("%s: %d checks, %.0f s" % (name, common.n_checks - before, time.monotonic() - begin), flush=True)
+    common.run_groups(unit_tests=lambda: unit_tests(directory, options.long),
+                      same_files=lambda: same_files(options.lockstep, program),
+                      resumed_elsewhere=lambda: resumed_elsewhere(options.lockstep, program),
+                      wrong_launcher=lambda: wrong_launcher(options.lockstep, program))
     common.finish()
 
 

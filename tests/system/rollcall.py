@@ -11,7 +11,6 @@ import platform
 import re
 import shutil
 import subprocess
-import time
 
 import h5py
 
@@ -251,10 +250,8 @@ def main():
         common.expect(0, lockstep, ["generate", "-o", name, "--n-samples", 1200, "--n-features", 3, "--n-informative", 3,
                                     "--n-redundant", 0, "--random-state", seed, "--train-size", 0.8], directory=directory)
     common.expect(0, lockstep, ["train", "a.h5", "--verbose", 0, "-o", "model.h5"], directory=directory)
-    for group in (options, inputs, programs, processors, resumed_elsewhere, unknown_processor, launchers, cores):
-        before, begin = common.n_checks, time.monotonic()
-        group(lockstep, directory)
-        print("%s: %d checks, %.0f s" % (group.__name__, common.n_checks - before, time.monotonic() - begin), flush=True)
+    groups = (options, inputs, programs, processors, resumed_elsewhere, unknown_processor, launchers, cores)
+    common.run_groups(**{group.__name__: lambda group=group: group(lockstep, directory) for group in groups})
     common.finish()
 
 

@@ -90,17 +90,14 @@ class Long:
                 "--verbose", 0, "--checkpoint-dir", checkpoints, "--checkpoint-every", "200steps", "--stall-timeout", STALL, *more]
 
     def interrupt(self, what, slots, act):
-        """Starts it and acts when it has written checkpoints."""
+        """Starts it and acts when it has written two checkpoints: all have heard of each other by then."""
         self.what, self.run = what, self.start(slots)
         self.ranks = self.run.rank_pids()
-        while self.run.running() and self.n_checkpoints() < 2:
+        while self.run.running() and self.steps_done() < 400:
             time.sleep(0.02)
         if check(len(self.ranks) == sum(slots.values()) and self.run.running(), what, "did not start well:", self.run):
             act(self.run, self.ranks, self.hosts)
         return self
-
-    def n_checkpoints(self):
-        return len(os.listdir(self.directory + "/c")) if os.path.isdir(self.directory + "/c") else 0
 
     def end(self):
         """Waits for its end."""
@@ -117,8 +114,8 @@ class Long:
 
     def steps_done(self):
         """The newest checkpoint's steps."""
-        steps = [int(found.group(1)) for name in os.listdir(self.directory + "/c") if (found := re.match(r"checkpoint-(\d+)\.", name))]
-        return max(steps, default=0)
+        names = os.listdir(self.directory + "/c") if os.path.isdir(self.directory + "/c") else []
+        return max((int(found.group(1)) for name in names if (found := re.match(r"checkpoint-(\d+)\.", name))), default=0)
 
     def resumed(self, slots):
         """Goes on to the end of the epoch in which the newest checkpoint is; the same as in one go."""
@@ -190,12 +187,8 @@ def main():
     r = run(lockstep, ["generate", "-o", "data.h5", "--n-samples", 1000, "--n-features", 5, "--random-state", 1], directory=directory)
     check(r.code == 0, "failed:", r)
     long = lambda: Long(network, lockstep, directory)
-    for name, group in (("same bits", lambda: same_bits(network, lockstep, directory)), ("signals", lambda: signals(long)),
-                        ("deaths", lambda: deaths(network, long)),
-                        ("differing ranks", lambda: differing(network, lockstep, directory))):
-        before, begin = common.n_checks, time.monotonic()
-        group()
-        print("%s: %d checks, %.0f s" % (name, common.n_checks - before, time.monotonic() - begin), flush=True)
+    common.run_groups(same_bits=lambda: same_bits(network, lockstep, directory), signals=lambda: signals(long),
+                      deaths=lambda: deaths(network, long), differing_ranks=lambda: differing(network, lockstep, directory))
     common.finish()
 
 

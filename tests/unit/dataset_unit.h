@@ -44,6 +44,16 @@ static inline size_t read_whole_file(const char *path, char **bytes)
     return size;
 }
 
+static inline void assert_same_files(const char *one, const char *other)
+{
+    char *bytes, *other_bytes;
+    const size_t size = read_whole_file(one, &bytes);
+    assert_int_equal(read_whole_file(other, &other_bytes), size);
+    assert_memory_equal(bytes, other_bytes, size);
+    free(bytes);
+    free(other_bytes);
+}
+
 /* Number of files in the directory, hidden ones included. */
 static inline int count_files(void)
 {

@@ -2,11 +2,11 @@
 """The same sources under MPICH: mpich.py PATH_TO_lockstep [--long]
 
 Builds the tree that this script belongs to against MPICH (mpicc.mpich, mpiexec.mpich; packages mpich and libmpich-dev), in the
-directory mpich below the build that lockstep is in, with less optimization, which must not change a bit. There the unit tests that use MPI
-must pass on 1 to 4 ranks, and datasets, models,
-checkpoints, measures and predictions must be those of lockstep, which another MPI runs, byte by byte; a run that one MPI has
-begun goes on under the other; and a program that the launcher of the other MPI starts refuses to work. --long also runs the other unit
-tests and the command-line cases (with the Python that runs this script, which needs what they need).
+directory mpich below the build that lockstep is in, with less optimization, which must not change a bit. There the unit tests that
+use MPI must pass on 1 to 4 ranks, and datasets, models, checkpoints, measures and predictions must be those of lockstep, which
+another MPI runs, byte by byte; a run that one MPI has begun goes on under the other; and a program that the launcher of the other
+MPI starts refuses to work. --long also runs the other unit tests and the command-line cases (with the Python that runs this script,
+which needs what they need).
 """
 import csv
 import glob

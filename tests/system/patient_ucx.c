@@ -1,5 +1,5 @@
-/* Loaded before the program's libraries (LD_PRELOAD): ranks of an MPICH on UCX that wait leave the core to the others, which they would
- * not of themselves. Four of them on two cores take a tenth of the time. */
+/* Loaded before the program's libraries (LD_PRELOAD): ranks of an MPICH on UCX that wait leave the core to
+ * the others, which they would not of themselves. Four of them on two cores take a tenth of the time. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <unistd.h>

@@ -70,7 +70,8 @@ typedef struct ls_simd_network {
     const void *arranged;    /* the weights as arrange leaves them, or NULL */
     ls_simd_layer *layers;
     ls_simd_tile *tiles;
-    bool has_wide; /* layers that have none */
+    int64_t *tile_rows; /* their tables */
+    bool has_wide;      /* layers that have none */
 } ls_simd_network;
 
 /* Rows of the workspace: the constant 1 (the input of biases), the features, then outputs and derivatives. */

@@ -16,6 +16,7 @@
 #include "engine/dropout.h"
 #include "engine/engine.h"
 #include "engine/simd/kernel.h"
+#include "engine/simd/network.h"
 
 enum {
     ENOUGH_LANES = 64 /* of a batch: four ranks can fill vectors of float32 */
@@ -24,7 +25,6 @@ enum {
 typedef struct simd_state {
     const ls_simd_kernel *kernel;
     ls_simd_network network;
-    int64_t *tile_rows;  /* tables of all tiles */
     int64_t max_lanes;   /* of a group */
     int64_t shard_lanes; /* L */
     int shard_shift;     /* its logarithm */
@@ -43,34 +43,8 @@ typedef struct simd_state {
     ls_simd_measures *measures; /* one per level */
 } simd_state;
 
-enum {
-    ARRANGED_UNITS = 32, /* widths from which the order of the weights matters */
-    ARRANGED_ROWS = 128  /* rows for which arranging them pays */
-};
-
+enum { ARRANGED_ROWS = 128 }; /* rows for which arranging the weights pays */
 enum { MEASURED_STEPS = 4 * LS_SIMD_STEPS };
-
-static ls_simd_fused fused(ls_activation activation)
-{
-    switch (activation) {
-    case LS_LINEAR:
-        return LS_SIMD_LINEAR;
-    case LS_TANH:
-        return LS_SIMD_TANH;
-    case LS_RELU:
-        return LS_SIMD_RELU;
-    case LS_SIGMOID:
-        return LS_SIMD_SIGMOID;
-    case LS_ELU:
-    case LS_SELU:
-    case LS_GELU:
-    case LS_SOFTPLUS:
-    case LS_LEAKY_RELU:
-    case LS_SOFTMAX:
-        break;
-    }
-    return LS_SIMD_SLOPE;
-}
 
 /* Lanes of a shard: as many as keep its rows within a chunk of steps, which is then folded once, and so many
  * over all shards that a few ranks can fill their vectors. */
@@ -84,138 +58,11 @@ static int64_t choose_shard_lanes(int64_t batch_size, int64_t n_shards, int64_t 
     return lanes;
 }
 
-/* Rows for what the values do not tell: derivatives of some activations, and which outputs are dropped. */
-static void keep_slopes(ls_simd_network *network, ls_simd_layer *layer, bool drops)
-{
-    layer->backward = drops ? LS_SIMD_SLOPE : fused(layer->activation);
-    layer->forward = layer->backward == LS_SIMD_SLOPE ? LS_SIMD_LINEAR : layer->backward;
-    layer->slope_row = layer->output_row;
-    if (layer->backward != LS_SIMD_SLOPE) return;
-    layer->slope_row = network->n_rows;
-    network->n_rows += layer->units;
-    if (!drops) return;
-    layer->mask_row = network->n_rows;
-    network->n_rows += layer->units;
-}
-
-static ls_status make_layers(simd_state *state, const ls_engine *engine)
-{
-    const ls_model *model = engine->model;
-    ls_simd_network *network = &state->network;
-    int64_t most_units = 0; /* of an arranged layer */
-    LS_TRY(ls_alloc(&network->layers, (size_t)model->n_layers, sizeof *network->layers, "engine"));
-    network->n_layers = model->n_layers;
-    network->n_features = model->n_features;
-    network->n_parameters = model->n_parameters;
-    network->n_rows = LS_SIMD_ROW_FEATURES + model->n_features;
-    network->loss = model->loss;
-    network->is_plain = engine->is_plain;
-    network->n_targets = engine->targets.n_columns;
-    network->label_smoothing = model->label_smoothing;
-    network->huber_delta = model->huber_delta;
-    for (int64_t l = 0; l < model->n_layers; l++) {
-        const ls_layer *layer = &model->layers[l];
-        network->layers[l] =
-            (ls_simd_layer){.n_inputs = layer->n_inputs,
-                            .units = layer->units,
-                            .activation = layer->activation,
-                            .kernel = layer->kernel_offset,
-                            .bias = layer->bias_offset,
-                            .input_row = l == 0 ? LS_SIMD_ROW_FEATURES : network->layers[l - 1].output_row,
-                            .output_row = network->n_rows,
-                            .delta_row = network->n_rows + layer->units};
-        network->layers[l].is_wide = layer->units >= state->kernel->lanes;
-        network->has_wide = network->has_wide || network->layers[l].is_wide;
-        network->layers[l].is_arranged = layer->units >= ARRANGED_UNITS && layer->n_inputs >= ARRANGED_UNITS;
-        network->n_rows += 2 * layer->units;
-        keep_slopes(network, &network->layers[l], layer->dropout > 0);
-        if (network->layers[l].is_arranged && layer->units > most_units) most_units = layer->units;
-    }
-    network->spread_row = network->n_rows;
-    network->n_rows += (most_units + state->kernel->lanes - 1) / state->kernel->lanes * state->kernel->lanes;
-    return LS_OK;
-}
-
-/* Row of the workspace that holds input i of a layer; the input of biases comes after the others. */
-static int64_t input_row(const ls_simd_layer *layer, int64_t i)
-{
-    return i < layer->n_inputs ? layer->input_row + i : LS_SIMD_ROW_ONE;
-}
-
-static int64_t layer_parameters(const ls_simd_layer *layer)
-{
-    return (layer->n_inputs + 1) * layer->units;
-}
-
-/* Swaps the factors of neighbours that have only the second one in common. Returns whether all pairs now have
- * the first one in common, which is then loaded once for both. */
-static bool pair_rows(int64_t *inputs, int64_t *deltas, int64_t n)
-{
-    bool all_paired = true;
-    for (int64_t k = 0; k < n; k += 2) {
-        if (inputs[k] != inputs[k + 1] && deltas[k] == deltas[k + 1])
-            for (int64_t i = k; i < k + 2; i++) {
-                const int64_t input = inputs[i];
-                inputs[i] = deltas[i];
-                deltas[i] = input;
-            }
-        all_paired = all_paired && inputs[k] == inputs[k + 1];
-    }
-    return all_paired;
-}
-
-/* Adds the tiles of the narrow layers [l, end); rows is where their tables go.
- * Returns the end of the tables. */
-static int64_t *add_tiles(simd_state *state, int64_t l, int64_t end, int64_t *rows)
-{
-    ls_simd_network *network = &state->network;
-    const int64_t lanes = state->kernel->lanes, stride = ls_simd_row_stride(state->max_lanes);
-    int64_t parameter = network->layers[l].kernel, q = 0; /* q: place in the present layer */
-    while (l < end) {
-        network->tiles[network->n_tiles++] =
-            (ls_simd_tile){.parameter = parameter, .inputs = rows, .deltas = rows + lanes};
-        for (int64_t k = 0; k < lanes; k++) {
-            const ls_simd_layer *layer = &network->layers[l];
-            rows[k] = stride * (l < end ? input_row(layer, q / layer->units) : LS_SIMD_ROW_ONE);
-            rows[lanes + k] = stride * (l < end ? layer->delta_row + q % layer->units : LS_SIMD_ROW_ZERO);
-            if (l < end && ++q == layer_parameters(layer)) {
-                l++;
-                q = 0;
-            }
-        }
-        network->tiles[network->n_tiles - 1].has_pairs = pair_rows(rows, rows + lanes, lanes);
-        rows += 2 * lanes;
-        parameter += lanes;
-    }
-    return rows;
-}
-
-/* Narrow layers that follow one another share tiles. */
-static ls_status make_tiles(simd_state *state)
-{
-    ls_simd_network *network = &state->network;
-    const int64_t lanes = state->kernel->lanes;
-    int64_t most = 0;
-    for (int64_t l = 0; l < network->n_layers; l++)
-        if (!network->layers[l].is_wide) most += layer_parameters(&network->layers[l]) / lanes + 1;
-    LS_TRY(ls_alloc(&network->tiles, (size_t)most, sizeof *network->tiles, "engine"));
-    LS_TRY(ls_alloc(&state->tile_rows, (size_t)(2 * most * lanes), sizeof *state->tile_rows, "engine"));
-    int64_t *rows = state->tile_rows;
-    for (int64_t l = 0, end; l < network->n_layers; l = end) {
-        for (end = l; end < network->n_layers && !network->layers[end].is_wide;) end++;
-        if (end > l) rows = add_tiles(state, l, end, rows);
-        if (end == l) end++;
-    }
-    return LS_OK;
-}
-
 static void simd_destroy(ls_engine *engine)
 {
     simd_state *state = engine->state;
     if (!state) return;
-    ls_free(state->network.layers);
-    ls_free(state->network.tiles);
-    ls_free(state->tile_rows);
+    ls_simd_network_destroy(&state->network);
     ls_free(state->workspace);
     ls_free(state->sums);
     ls_free(state->measures);
@@ -249,12 +96,11 @@ static ls_status simd_create(ls_engine *engine)
                        getenv("LOCKSTEP_SIMD"));
     while (state->shard_lanes >> state->shard_shift > 1) state->shard_shift++;
     state->padded_parameters = model->n_parameters + state->kernel->lanes;
-    LS_TRY(make_layers(state, engine));
+    LS_TRY(ls_simd_network_create(engine, state->kernel->lanes, state->max_lanes, &state->network));
     state->row_values = model->n_features + ls_simd_label_values(&state->network);
     state->n_label_columns = ls_targets_row_values(&engine->targets);
     LS_TRY(ls_dropout_create(model, engine->dropout_seed, &state->dropout));
     if (state->dropout) state->network.dropper = (ls_simd_dropper){drop, engine};
-    LS_TRY(make_tiles(state));
     const size_t levels = (size_t)ls_tree_levels(engine->n_shards);
     const size_t row = (size_t)ls_simd_row_stride(state->max_lanes),
                  n_measured = (size_t)(MEASURED_STEPS * state->max_lanes);

@@ -284,7 +284,7 @@ def refused(folder):
              ("layer a: dtype mixed_float16", [dense(3, dtype="mixed_float16", name="a"), out()]),
              ("layer a: trainable is false", [dense(3, trainable=False, name="a"), out()]),
              ("Dense layer 1 is softmax: only the output layer can be", [dense(3, "softmax", name="a"), out()]),
-             ("2 sigmoid units", [dense(2, "sigmoid")])]
+             ("1 softmax unit", [dense(1, "softmax")])]
     for message, layers in cases:
         keras.Sequential([keras.Input((4,)), *layers]).save(file)
         text = run("predict", file, data, "-o", f"{folder}/none.h5", status=3)

@@ -18,12 +18,14 @@ static bool is_node_idle(const ls_session *session)
 void ls_mail_pause(const ls_session *session, int64_t round)
 {
     const int64_t looks = ls_wait_looks(session);
-    const struct timespec nap = {.tv_nsec = 50000};
     if (round < looks + YIELDS) {
         ls_wait_pause(round, looks);
     } else {
         /* Where nobody is at work nobody is stuck: those who are waited for are on another node. */
         if (is_node_idle(session)) ls_place_pulse();
+        /* The longer the wait, the longer the naps: a few hundredths of it, at most a millisecond. */
+        const int64_t n_naps = round - looks - YIELDS;
+        const struct timespec nap = {.tv_nsec = n_naps < 19 * 16 ? (1 + n_naps / 16) * 50000 : 1000000};
         nanosleep(&nap, NULL);
     }
 }

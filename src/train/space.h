@@ -13,19 +13,9 @@
 
 #include <jansson.h>
 
-#include "lockstep/train.h"
+#include "train/hyperparameters.h"
 
-enum { LS_TRIAL_MAX_LAYERS = 64, LS_TRIAL_DRAWS = 1024 };
-
-/* The settings of one training. A hyperparameter is a field of it. */
-typedef struct ls_trial {
-    ls_train_options train;
-    ls_network network;                  /* without hidden, for which stands: */
-    int64_t hidden[LS_TRIAL_MAX_LAYERS]; /* network.n_hidden units */
-    ls_initializer initializer;
-    double l1, l2; /* of all kernels */
-    int64_t seed;  /* -1 where the search gives one */
-} ls_trial;
+enum { LS_TRIAL_DRAWS = 1024 };
 
 typedef struct ls_space ls_space;
 

@@ -3,31 +3,22 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "data/dataset_array.h"
-#include "data/dataset_glance.h"
-#include "data/dataset_sieve.h"
 #include "data/generated_rows.h"
 #include "data/scaling.h"
+#include "data/stored_rows.h"
 #include "data/target_rows.h"
 
 struct ls_dataset {
-    ls_dataset_place x_place;
-    ls_dataset_place y_place;
-    ls_dataset_place weight_place;
-    ls_dataset_array x;
-    ls_dataset_array y;
-    ls_dataset_array weight;
-    bool has_y, has_weight;
+    ls_stored_rows stored;        /* in files */
+    ls_generated_rows *generated; /* instead of those, or NULL */
     ls_target_kind kind;
     int64_t n_outputs;
-    double *class_weights;        /* of all classes, or NULL: then a part has those of its whole */
-    ls_generated_rows *generated; /* instead of the arrays */
-    char *held_x, *held_y;        /* all rows, as values of held_dtype, or NULL */
+    double *class_weights; /* of all classes, or NULL: then a part has those of its whole */
+    char *held_x, *held_y; /* all rows, as values of held_dtype, or NULL */
     ls_dtype held_dtype;
     /* Or some rows of another set. */
     ls_dataset *whole;
@@ -37,80 +28,12 @@ struct ls_dataset {
 
 static const char generated_name[] = "generated data";
 
-static ls_status open_weights(const ls_dataset_source *source, ls_dataset *dataset)
-{
-    if (!source->with_weights) return LS_OK;
-    LS_TRY(ls_dataset_place_of_weights(source, &dataset->weight_place));
-    dataset->has_weight = source->sample_weight;
-    if (!dataset->has_weight && !source->x)
-        LS_TRY(ls_dataset_array_exists(&dataset->weight_place, &dataset->has_weight));
-    if (!dataset->has_weight) return LS_OK;
-    LS_TRY(ls_dataset_array_open(&dataset->weight_place, &dataset->weight));
-    const ls_dataset_array *x = &dataset->x, *weight = &dataset->weight;
-    if (weight->n_columns == 1 && x->n_rows == weight->n_rows) return LS_OK;
-    return ls_fail(LS_E_INPUT, "%s is %lld x %lld, but %s has %lld rows: one weight for each is needed",
-                   weight->place->name, (long long)weight->n_rows, (long long)weight->n_columns,
-                   x->place->name, (long long)x->n_rows);
-}
-
-static ls_status open_arrays(const ls_dataset_source *source, ls_dataset *dataset)
-{
-    LS_TRY(ls_dataset_place_of_x(source, &dataset->x_place));
-    LS_TRY(ls_dataset_array_open(&dataset->x_place, &dataset->x));
-    dataset->has_y = !source->without_y;
-    if (!dataset->has_y) return LS_OK;
-    LS_TRY(ls_dataset_place_of_y(source, &dataset->y_place));
-    LS_TRY(ls_dataset_array_open(&dataset->y_place, &dataset->y));
-    const ls_dataset_array *x = &dataset->x, *y = &dataset->y;
-    if (x->n_rows != y->n_rows)
-        return ls_fail(LS_E_INPUT,
-                       "%s has %lld rows, but %s has %lld: features and labels must have the same number",
-                       x->place->name, (long long)x->n_rows, y->place->name, (long long)y->n_rows);
-    return open_weights(source, dataset);
-}
-
-/* A rank on another node may see another file of the same name, or none. */
-static ls_status compare_ranks(ls_session *session, const ls_dataset *dataset)
-{
-    static const char remedy[] = "use a directory that all nodes share, or bring the copies up to date";
-    char text[2 * sizeof dataset->x_place.name + 256];
-    uint64_t x = 0, y = 0;
-    if (ls_session_size(session) == 1) return LS_OK;
-    ls_status status = ls_dataset_glance(&dataset->x, &x);
-    if (status == LS_OK && dataset->has_y) status = ls_dataset_glance(&dataset->y, &y);
-    LS_TRY(ls_session_agree(session, status));
-    int length =
-        snprintf(text, sizeof text, "%s: %lld x %lld values with the digest %016llx", dataset->x_place.name,
-                 (long long)dataset->x.n_rows, (long long)dataset->x.n_columns, (unsigned long long)x);
-    if (dataset->has_y)
-        snprintf(text + length, sizeof text - (size_t)length, "\n%s: %lld labels with the digest %016llx",
-                 dataset->y_place.name, (long long)dataset->y.n_rows, (unsigned long long)y);
-    return ls_session_compare(session, text, remedy);
-}
-
-/* What rank 0 could open and this rank cannot. */
-static ls_status fail_on_this_rank(const ls_session *session, ls_status status)
-{
-    char host[64] = "";
-    gethostname(host, sizeof host - 1);
-    return ls_fail(status, "%s (on rank %d, %s; rank 0 can read it: use a directory that all nodes share)",
-                   ls_error_message(), ls_session_rank(session), host);
-}
-
 ls_status ls_dataset_open(ls_session *session, const ls_dataset_source *source, ls_dataset **result)
 {
     *result = NULL;
     ls_dataset *dataset;
     ls_status status = ls_session_agree(session, ls_alloc(&dataset, 1, sizeof *dataset, "dataset"));
-    /* Rank 0 first: what is wrong with the file is found once, not by a thousand ranks at a time. */
-    if (status == LS_OK && ls_session_rank(session) == 0) status = open_arrays(source, dataset);
-    status = ls_session_agree(session, status);
-    if (status == LS_OK) {
-        if (ls_session_rank(session) != 0) status = open_arrays(source, dataset);
-        if (status != LS_OK) status = fail_on_this_rank(session, status);
-        status = ls_session_agree(session, status);
-    }
-    if (status == LS_OK) status = compare_ranks(session, dataset);
+    if (status == LS_OK) status = ls_stored_rows_open(session, source, &dataset->stored);
     if (status != LS_OK) {
         ls_dataset_close(dataset);
         return status;
@@ -147,10 +70,7 @@ ls_status ls_dataset_open_generated(ls_session *session, const ls_generate_optio
     ls_status status = ls_alloc(&dataset, 1, sizeof *dataset, "dataset");
     if (status == LS_OK) status = ls_generated_rows_open(options, &dataset->generated);
     status = ls_session_agree(session, status);
-    if (status == LS_OK) {
-        dataset->has_y = true;
-        status = compare_generated(session, dataset);
-    }
+    if (status == LS_OK) status = compare_generated(session, dataset);
     if (status != LS_OK) {
         ls_dataset_close(dataset);
         return status;
@@ -200,9 +120,7 @@ void ls_dataset_close(ls_dataset *dataset)
     if (!dataset) return;
     ls_generated_rows_close(dataset->generated);
     ls_free(dataset->scaling);
-    ls_dataset_array_close(&dataset->x);
-    ls_dataset_array_close(&dataset->y);
-    ls_dataset_array_close(&dataset->weight);
+    ls_stored_rows_close(&dataset->stored);
     ls_free(dataset->class_weights);
     release_held(dataset);
     ls_free(dataset);
@@ -226,13 +144,14 @@ ls_status ls_dataset_exists(ls_session *session, const ls_dataset_source *source
 int64_t ls_dataset_n_samples(const ls_dataset *dataset)
 {
     if (dataset->whole) return dataset->n_rows;
-    return dataset->generated ? ls_generated_rows_n_samples(dataset->generated) : dataset->x.n_rows;
+    return dataset->generated ? ls_generated_rows_n_samples(dataset->generated) : dataset->stored.x.n_rows;
 }
 
 int64_t ls_dataset_n_features(const ls_dataset *dataset)
 {
     if (dataset->whole) return ls_dataset_n_features(dataset->whole);
-    return dataset->generated ? ls_generated_rows_n_features(dataset->generated) : dataset->x.n_columns;
+    return dataset->generated ? ls_generated_rows_n_features(dataset->generated)
+                              : dataset->stored.x.n_columns;
 }
 
 int64_t ls_dataset_stored_bytes(const ls_dataset *dataset)
@@ -241,37 +160,38 @@ int64_t ls_dataset_stored_bytes(const ls_dataset *dataset)
         return (int64_t)((__int128)ls_dataset_stored_bytes(dataset->whole) * dataset->n_rows /
                          ls_dataset_n_samples(dataset->whole));
     if (dataset->generated) return 0;
-    return (int64_t)H5Dget_storage_size(dataset->x.dataset) +
-           (dataset->has_y ? (int64_t)H5Dget_storage_size(dataset->y.dataset) : 0);
+    return ls_stored_rows_bytes(&dataset->stored);
 }
 
 bool ls_dataset_has_y(const ls_dataset *dataset)
 {
-    return dataset->whole ? ls_dataset_has_y(dataset->whole) : dataset->has_y;
+    if (dataset->whole) return ls_dataset_has_y(dataset->whole);
+    return dataset->generated || dataset->stored.has_y;
 }
 
 const char *ls_dataset_x_name(const ls_dataset *dataset)
 {
     if (dataset->whole) return ls_dataset_x_name(dataset->whole);
-    return dataset->generated ? generated_name : dataset->x_place.name;
+    return dataset->generated ? generated_name : dataset->stored.x_place.name;
 }
 
 const char *ls_dataset_y_name(const ls_dataset *dataset)
 {
     if (dataset->whole) return ls_dataset_y_name(dataset->whole);
-    return dataset->generated ? generated_name : dataset->y_place.name;
+    return dataset->generated ? generated_name : dataset->stored.y_place.name;
 }
 
 int64_t ls_dataset_target_columns(const ls_dataset *dataset)
 {
     if (dataset->whole) return ls_dataset_target_columns(dataset->whole);
-    return dataset->generated || !dataset->has_y ? 1 : dataset->y.n_columns;
+    return dataset->generated || !dataset->stored.has_y ? 1 : dataset->stored.y.n_columns;
 }
 
 bool ls_dataset_targets_are_integers(const ls_dataset *dataset)
 {
     if (dataset->whole) return ls_dataset_targets_are_integers(dataset->whole);
-    return dataset->generated || (dataset->y.kind != LS_ARRAY_FLOAT32 && dataset->y.kind != LS_ARRAY_FLOAT64);
+    const ls_array_kind kind = dataset->stored.y.kind;
+    return dataset->generated || (kind != LS_ARRAY_FLOAT32 && kind != LS_ARRAY_FLOAT64);
 }
 
 int64_t ls_dataset_generated_classes(const ls_dataset *dataset)
@@ -285,7 +205,8 @@ ls_status ls_dataset_read_targets(ls_dataset *dataset, int64_t first_row, int64_
     if (dataset->whole)
         return ls_dataset_read_targets(dataset->whole, dataset->first_row + first_row, n_rows, values);
     const ls_segment segment = {first_row, n_rows};
-    return ls_dataset_sieve(&dataset->y, LS_FLOAT64, LS_CHECK_FINITE, &segment, 1, values);
+    return ls_stored_rows_read(&dataset->stored, LS_FLOAT64, LS_CHECK_FINITE, &segment, 1, NULL, values,
+                               NULL);
 }
 
 ls_status ls_dataset_expect_targets(ls_dataset *dataset, ls_target_kind kind, int64_t n_outputs)
@@ -302,9 +223,9 @@ ls_status ls_dataset_expect_targets(ls_dataset *dataset, ls_target_kind kind, in
     if (kind == LS_TARGET_LABELS && n_outputs == 1)
         return ls_fail(LS_E_INPUT,
                        "%s: has %lld columns: labels of two classes must be a vector or a single column",
-                       dataset->y_place.name, (long long)n);
+                       dataset->stored.y_place.name, (long long)n);
     return ls_fail(LS_E_INPUT, "%s: has %lld columns, but the model has %lld outputs: %s",
-                   dataset->y_place.name, (long long)n, (long long)n_outputs,
+                   dataset->stored.y_place.name, (long long)n, (long long)n_outputs,
                    kind == LS_TARGET_CLASSES ? "classes are numbers in a vector, or have a column each"
                                              : "a column for each is needed");
 }
@@ -323,7 +244,7 @@ ls_targets ls_dataset_targets(const ls_dataset *dataset)
 bool ls_dataset_has_weights(const ls_dataset *dataset)
 {
     if (dataset->class_weights) return true;
-    return dataset->whole ? ls_dataset_has_weights(dataset->whole) : dataset->has_weight;
+    return dataset->whole ? ls_dataset_has_weights(dataset->whole) : dataset->stored.has_weight;
 }
 
 ls_status ls_dataset_set_class_weights(ls_dataset *dataset, const double *weights, int64_t n_classes)
@@ -340,16 +261,6 @@ ls_status ls_dataset_set_class_weights(ls_dataset *dataset, const double *weight
     LS_TRY(ls_alloc(&dataset->class_weights, (size_t)n_classes, sizeof *weights, "class weights"));
     memcpy(dataset->class_weights, weights, (size_t)n_classes * sizeof *weights);
     return LS_OK;
-}
-
-/* Targets as they are stored. */
-static ls_status read_targets(ls_dataset *dataset, ls_dtype dtype, const ls_segment *segments,
-                              int64_t n_segments, void *y)
-{
-    if (!dataset->has_y)
-        return ls_fail(LS_E_INTERNAL, "%s: labels of a set that was opened without", dataset->x_place.name);
-    const ls_value_check check = dataset->kind == LS_TARGET_LABELS ? LS_CHECK_LABELS : LS_CHECK_FINITE;
-    return ls_dataset_sieve(&dataset->y, dtype, check, segments, n_segments, y);
 }
 
 /* The same rows as the whole set counts them. */
@@ -408,7 +319,7 @@ static ls_status read_segments(ls_dataset *dataset, const double *class_weights,
     if (!class_weights) class_weights = dataset->class_weights;
     if (dataset->whole) return read_part(dataset, class_weights, dtype, segments, n_segments, x, y);
     ls_targets targets = ls_dataset_targets(dataset);
-    targets.weighted = dataset->has_weight || class_weights;
+    targets.weighted = dataset->stored.has_weight || class_weights;
     const bool as_stored = targets.n_columns == ls_dataset_target_columns(dataset) && !targets.weighted;
     void *stored = y, *weights = NULL;
     int64_t n_rows = 0;
@@ -418,17 +329,15 @@ static ls_status read_segments(ls_dataset *dataset, const double *class_weights,
         const size_t size = ls_dtype_size(dtype);
         stored = NULL;
         status = ls_alloc(&stored, (size_t)(n_rows * ls_dataset_target_columns(dataset)), size, "targets");
-        if (status == LS_OK && dataset->has_weight)
+        if (status == LS_OK && dataset->stored.has_weight)
             status = ls_alloc(&weights, (size_t)n_rows, size, "sample weights");
     }
     if (status == LS_OK && dataset->generated) {
         status = ls_generated_rows_read(dataset->generated, dtype, segments, n_segments, x, stored);
     } else if (status == LS_OK) {
-        status = ls_dataset_sieve(&dataset->x, dtype, LS_CHECK_FINITE, segments, n_segments, x);
-        if (status == LS_OK && y) status = read_targets(dataset, dtype, segments, n_segments, stored);
-        if (status == LS_OK && weights)
-            status =
-                ls_dataset_sieve(&dataset->weight, dtype, LS_CHECK_FINITE, segments, n_segments, weights);
+        const ls_value_check check = dataset->kind == LS_TARGET_LABELS ? LS_CHECK_LABELS : LS_CHECK_FINITE;
+        status =
+            ls_stored_rows_read(&dataset->stored, dtype, check, segments, n_segments, x, stored, weights);
     }
     const ls_target_rows rows = {.kind = dataset->kind,
                                  .n_outputs = dataset->n_outputs,
@@ -439,7 +348,7 @@ static ls_status read_segments(ls_dataset *dataset, const double *class_weights,
                                  .dtype = dtype,
                                  .segments = segments,
                                  .y_name = ls_dataset_y_name(dataset),
-                                 .weight_name = dataset->weight_place.name};
+                                 .weight_name = dataset->stored.weight_place.name};
     if (status == LS_OK && y) status = ls_target_rows_check(&rows, n_rows, stored, weights);
     if (status == LS_OK && y && !as_stored) ls_target_rows_join(&rows, n_rows, stored, weights, y);
     if (stored != y) ls_free(stored);
@@ -452,14 +361,8 @@ void ls_dataset_expect(const ls_dataset *dataset, const ls_segment *segments, in
     int64_t before = 0;
     for (; dataset->whole && !dataset->held_x; dataset = dataset->whole) before += dataset->first_row;
     if (dataset->generated || dataset->held_x) return;
-    for (int64_t i = 0; i < n_segments; i++) {
-        const int64_t first_row = segments[i].first_row + before;
-        /* Advice looks at every page, which costs as much as reading what is in memory anyway. */
-        if (ls_dataset_array_is_there(&dataset->x, first_row)) continue;
-        ls_dataset_array_expect(&dataset->x, first_row, segments[i].n_rows);
-        if (dataset->has_y) ls_dataset_array_expect(&dataset->y, first_row, segments[i].n_rows);
-        if (dataset->has_weight) ls_dataset_array_expect(&dataset->weight, first_row, segments[i].n_rows);
-    }
+    for (int64_t i = 0; i < n_segments; i++)
+        ls_stored_rows_expect(&dataset->stored, segments[i].first_row + before, segments[i].n_rows);
 }
 
 double ls_dataset_reading;

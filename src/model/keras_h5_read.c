@@ -7,10 +7,11 @@
 #include "data/hdf5_support.h"
 #include "model/file_digest.h"
 #include "model/heap_check.h"
-#include "model/keras_config.h"
 #include "model/keras_h5.h"
 #include "model/keras_h5_objects.h"
 #include "model/keras_h5_optimizer.h"
+#include "model/keras_model.h"
+#include "model/keras_training.h"
 #include "model/normalization.h"
 
 enum { TEXT_SIZE = 256 };

@@ -6,10 +6,11 @@
 #include "base/memory.h"
 #include "data/hdf5_support.h"
 #include "model/file_digest.h"
-#include "model/keras_config.h"
 #include "model/keras_h5.h"
 #include "model/keras_h5_objects.h"
 #include "model/keras_h5_optimizer.h"
+#include "model/keras_model.h"
+#include "model/keras_training.h"
 
 enum { NAMES_PER_ATTRIBUTE = 4000 }; /* of 16 bytes; an attribute holds less than 64 KiB */
 

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "model/keras_config.h"
+#include "model/keras_json.h"
 #include "model/optimizer.h"
 
 static const char *class_of(const json_t *description)
@@ -13,16 +13,11 @@ static const char *class_of(const json_t *description)
     return name ? name : "";
 }
 
-static bool is_null(const json_t *value)
-{
-    return !value || json_is_null(value);
-}
-
 /* The member of that name; other if it is absent or null. */
 static double number_of(const json_t *config, const char *name, bool exact, double other)
 {
     const json_t *value = json_object_get(config, name);
-    if (is_null(value)) return other;
+    if (ls_keras_is_null(value)) return other;
     if (!json_is_number(value)) return NAN;
     return exact ? json_number_value(value) : ls_keras_undo_float32(json_number_value(value));
 }
@@ -73,7 +68,7 @@ static double parse_schedule(const json_t *description, bool exact, ls_schedule 
     if (strcmp(class_name, "CosineDecay") != 0) return 0;
     schedule->kind = LS_SCHEDULE_COSINE;
     schedule->alpha = number_of(config, "alpha", exact, 0);
-    if (is_null(json_object_get(config, "warmup_target"))) return initial;
+    if (ls_keras_is_null(json_object_get(config, "warmup_target"))) return initial;
     schedule->warmup_steps = steps_of(config, "warmup_steps");
     return initial == 0 ? number_of(config, "warmup_target", exact, 0) : 0;
 }
@@ -92,7 +87,7 @@ static bool has_extras(const json_t *config)
 {
     return json_is_true(json_object_get(config, "amsgrad")) ||
            json_is_true(json_object_get(config, "use_ema")) ||
-           !is_null(json_object_get(config, "gradient_accumulation_steps"));
+           !ls_keras_is_null(json_object_get(config, "gradient_accumulation_steps"));
 }
 
 void ls_keras_optimizer_parse(const json_t *description, bool exact, ls_training_config *config)

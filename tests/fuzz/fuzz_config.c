@@ -3,7 +3,8 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "model/keras_config.h"
+#include "model/keras_model.h"
+#include "model/keras_training.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -13,8 +13,8 @@
 #include "comm/comm.h"
 #include "lockstep/model.h"
 #include "model/file_digest.h"
-#include "model/keras_config.h"
 #include "model/keras_h5.h"
+#include "model/keras_json.h"
 #include "model/whole_file.h"
 #include "unit.h"
 

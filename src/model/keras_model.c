@@ -1,79 +1,28 @@
-#include "model/keras_config.h"
+#include "model/keras_model.h"
 
 #include <inttypes.h>
 #include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/json_text.h"
 #include "base/memory.h"
+#include "model/keras_json.h"
 #include "model/keras_optimizer.h"
-#include "model/optimizer.h"
 
-#define CONFIG   "attribute model_config"
-#define TRAINING "attribute training_config"
+#define CONFIG "attribute model_config"
 
 /* ---- reading ---- */
-
-static bool is_null(const json_t *value)
-{
-    return !value || json_is_null(value);
-}
-
-/* For messages: the class name of an object, the text of a string, otherwise a word for it. */
-static const char *describe(const json_t *value)
-{
-    const char *name = json_string_value(json_object_get(value, "class_name"));
-    if (name) return name;
-    if (json_is_string(value)) return json_string_value(value);
-    switch (value ? json_typeof(value) : JSON_NULL) {
-    case JSON_OBJECT:
-        return "an object";
-    case JSON_ARRAY:
-        return "a list";
-    case JSON_NULL:
-        return "nothing";
-    default:
-        return "a number";
-    }
-}
-
-static ls_status parse_json(const char *file, const char *place, const char *text, json_t **root)
-{
-    json_error_t error;
-    *root = json_loads(text, 0, &error);
-    if (!*root)
-        return ls_fail(LS_E_INPUT, "%s: %s: not valid JSON at character %d: %s", file, place, error.position,
-                       error.text);
-    if (!json_is_object(*root)) {
-        json_decref(*root);
-        return ls_fail(LS_E_INPUT, "%s: %s: the JSON is not an object", file, place);
-    }
-    return LS_OK;
-}
-
-/* "tanh", or {"class_name": "function", "config": "tanh"}; NULL otherwise. */
-static const char *function_name(const json_t *value)
-{
-    if (json_is_object(value)) {
-        const char *class_name = json_string_value(json_object_get(value, "class_name"));
-        if (!class_name || strcmp(class_name, "function") != 0) return NULL;
-        return json_string_value(json_object_get(value, "config"));
-    }
-    return json_string_value(value);
-}
 
 static ls_status parse_activation(const char *file, const char *layer, const json_t *value,
                                   ls_activation *activation)
 {
-    if (is_null(value)) {
+    if (ls_keras_is_null(value)) {
         *activation = LS_LINEAR;
         return LS_OK;
     }
-    const char *name = function_name(value);
+    const char *name = ls_keras_function_name(value);
     if (name && ls_activation_parse(name, activation) == LS_OK) return LS_OK;
     char known[160] = "";
     for (int i = LS_LINEAR; i <= LS_SOFTMAX; i++) {
@@ -82,14 +31,14 @@ static ls_status parse_activation(const char *file, const char *layer, const jso
                  ls_activation_name((ls_activation)i));
     }
     return ls_fail(LS_E_INPUT, "%s: layer %s: activation %s is not supported: these are: %s", file, layer,
-                   name ? name : describe(value), known);
+                   name ? name : ls_keras_describe(value), known);
 }
 
 /* "float32", or {"class_name": "DTypePolicy", "config": {"name": "float32"}}. */
 static ls_status parse_dtype(const char *file, const char *layer, const json_t *value, ls_dtype *dtype)
 {
     *dtype = LS_FLOAT32; /* Keras' default */
-    if (is_null(value)) return LS_OK;
+    if (ls_keras_is_null(value)) return LS_OK;
     const json_t *name =
         json_is_object(value) ? json_object_get(json_object_get(value, "config"), "name") : value;
     for (int i = LS_FLOAT32; i <= LS_FLOAT64; i++) {
@@ -99,13 +48,13 @@ static ls_status parse_dtype(const char *file, const char *layer, const json_t *
     return ls_fail(LS_E_INPUT,
                    "%s: layer %s: dtype %s is not supported: float32 and float64 are (give the layers "
                    "dtype=\"float32\" in Keras)",
-                   file, layer, describe(name));
+                   file, layer, ls_keras_describe(name));
 }
 
 /* The number of features of [null, 9]; a shape that is absent leaves *n_features. */
 static ls_status parse_shape(const char *file, const char *layer, const json_t *shape, int64_t *n_features)
 {
-    if (is_null(shape)) return LS_OK;
+    if (ls_keras_is_null(shape)) return LS_OK;
     const json_t *last = json_array_get(shape, 1);
     if (json_array_size(shape) != 2 || !json_is_integer(last) || json_integer_value(last) < 1 ||
         json_integer_value(last) > LS_LAYER_MAX_UNITS) {
@@ -145,9 +94,9 @@ static ls_status refuse_extras(const char *file, const char *name, const json_t 
                                   "activity_regularizer", "quantization_config", "lora_rank"};
     for (size_t i = 0; i < sizeof extras / sizeof extras[0]; i++) {
         const json_t *value = json_object_get(config, extras[i]);
-        if (!is_null(value))
+        if (!ls_keras_is_null(value))
             return ls_fail(LS_E_INPUT, "%s: layer %s: %s (%s) is not supported: save a model without it",
-                           file, name, extras[i], describe(value));
+                           file, name, extras[i], ls_keras_describe(value));
     }
     return LS_OK;
 }
@@ -165,7 +114,7 @@ static ls_status parse_dense(const char *file, const json_t *config, ls_keras_mo
     ls_layer_plan *plan = &keras->plan[keras->n_layers];
     const json_t *name = json_object_get(config, "name");
     char shown[80];
-    if (is_null(name)) {
+    if (ls_keras_is_null(name)) {
         snprintf(shown, sizeof shown, "%" PRId64, keras->n_layers + 1);
     } else {
         const char *text = json_string_value(name);
@@ -173,7 +122,7 @@ static ls_status parse_dense(const char *file, const json_t *config, ls_keras_mo
             return ls_fail(LS_E_INPUT,
                            "%s: " CONFIG
                            ": layer name \"%.100s\": give the layer a printable name without '/' in Keras",
-                           file, describe(name));
+                           file, ls_keras_describe(name));
         snprintf(shown, sizeof shown, "%s", text);
         const size_t size = strlen(text) + 1;
         char *copy;
@@ -187,15 +136,15 @@ static ls_status parse_dense(const char *file, const json_t *config, ls_keras_mo
     if (!json_is_integer(units) || json_integer_value(units) < 1 ||
         json_integer_value(units) > LS_LAYER_MAX_UNITS)
         return ls_fail(LS_E_INPUT, "%s: layer %s: units is %s: an integer from 1 is needed", file, shown,
-                       json_is_integer(units) ? "out of range" : describe(units));
+                       json_is_integer(units) ? "out of range" : ls_keras_describe(units));
     plan->units = json_integer_value(units);
     LS_TRY(parse_activation(file, shown, json_object_get(config, "activation"), &plan->activation));
     LS_TRY(refuse_extras(file, shown, config));
     const json_t *penalty = json_object_get(config, "kernel_regularizer");
-    if (!is_null(penalty) && !ls_keras_penalty_parse(penalty, &plan->l1, &plan->l2))
+    if (!ls_keras_is_null(penalty) && !ls_keras_penalty_parse(penalty, &plan->l1, &plan->l2))
         return ls_fail(LS_E_INPUT,
                        "%s: layer %s: kernel_regularizer (%s) is not supported: L1, L2 and L1L2 are", file,
-                       shown, describe(penalty));
+                       shown, ls_keras_describe(penalty));
 
     ls_dtype dtype;
     LS_TRY(parse_dtype(file, shown, json_object_get(config, "dtype"), &dtype));
@@ -266,7 +215,7 @@ static ls_status parse_normalization(const char *file, const json_t *config, con
     LS_TRY(parse_input_shapes(file, name, config, &keras->n_features));
     LS_TRY(parse_input_shapes(file, name, build, &keras->n_features));
     const json_t *mean = json_object_get(config, "mean"), *variance = json_object_get(config, "variance");
-    if (is_null(mean) && is_null(variance)) return LS_OK;
+    if (ls_keras_is_null(mean) && ls_keras_is_null(variance)) return LS_OK;
     if (keras->n_features == 0)
         return ls_fail(LS_E_INPUT, "%s: layer %s: the model has no input shape", file, name);
     LS_TRY(parse_numbers(file, name, "mean", mean, keras->n_features, &keras->mean));
@@ -336,7 +285,7 @@ static ls_status parse_sequential(const char *file, const json_t *root, ls_keras
             LS_E_INPUT,
             "%s: the model is a %s: only Sequential is supported (for a plain chain of layers save "
             "keras.Sequential(model.layers))",
-            file, class_name ? class_name : describe(root));
+            file, class_name ? class_name : ls_keras_describe(root));
     const json_t *config = json_object_get(root, "config");
     const json_t *layers =
         json_is_array(config) ? config : json_object_get(config, "layers"); /* early Keras 2 */
@@ -362,7 +311,7 @@ ls_status ls_keras_model_parse(const char *file, const char *text, ls_keras_mode
 {
     *result = NULL;
     json_t *root;
-    LS_TRY(parse_json(file, CONFIG, text, &root));
+    LS_TRY(ls_keras_json_parse(file, CONFIG, text, &root));
     ls_keras_model *keras;
     ls_status status = ls_alloc(&keras, 1, sizeof *keras, "configuration of the model");
     if (status == LS_OK) status = parse_sequential(file, root, keras);
@@ -382,121 +331,6 @@ void ls_keras_model_free(ls_keras_model *keras)
     ls_free(keras->mean);
     ls_free(keras->variance);
     ls_free(keras);
-}
-
-/* The loss as a name or an object, or the one of a list or of a dictionary by output name. */
-static const json_t *single_loss(json_t *loss)
-{
-    if (json_array_size(loss) == 1) return json_array_get(loss, 0);
-    if (json_object_size(loss) == 1 && !json_object_get(loss, "class_name"))
-        return json_object_iter_value(json_object_iter(loss));
-    return loss;
-}
-
-/* Class name of a loss in Keras, by which its objects go. */
-static const char *const loss_classes[] = {
-    [LS_BINARY_CROSSENTROPY] = "BinaryCrossentropy",
-    [LS_SPARSE_CATEGORICAL_CROSSENTROPY] = "SparseCategoricalCrossentropy",
-    [LS_CATEGORICAL_CROSSENTROPY] = "CategoricalCrossentropy",
-    [LS_MEAN_SQUARED_ERROR] = "MeanSquaredError",
-    [LS_MEAN_ABSOLUTE_ERROR] = "MeanAbsoluteError",
-    [LS_HUBER] = "Huber",
-};
-
-static ls_status find_loss(const char *file, const char *name, ls_loss *loss)
-{
-    static const char *const short_names[][2] = {{"mse", "mean_squared_error"},
-                                                 {"mae", "mean_absolute_error"}};
-    for (size_t i = 0; i < sizeof short_names / sizeof short_names[0]; i++)
-        if (strcasecmp(name, short_names[i][0]) == 0) name = short_names[i][1];
-    for (int i = LS_BINARY_CROSSENTROPY; i <= LS_HUBER; i++) {
-        *loss = (ls_loss)i;
-        if (strcmp(name, loss_classes[i]) == 0 || strcmp(name, ls_loss_name(*loss)) == 0) return LS_OK;
-    }
-    char known[200] = "";
-    for (int i = LS_BINARY_CROSSENTROPY; i <= LS_HUBER; i++) {
-        const size_t used = strlen(known);
-        snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "", ls_loss_name((ls_loss)i));
-    }
-    return ls_fail(LS_E_INPUT, "%s: " TRAINING ": loss %s is not supported: these are: %s", file, name,
-                   known);
-}
-
-static ls_status parse_loss(const char *file, const json_t *loss, ls_keras_loss *parsed)
-{
-    *parsed = (ls_keras_loss){.huber_delta = 1};
-    if (is_null(loss)) return LS_OK;
-    const char *name = function_name(loss);
-    LS_TRY(find_loss(file, name ? name : describe(loss), &parsed->loss));
-    parsed->known = true;
-    const json_t *config = json_object_get(loss, "config");
-    if (json_is_true(json_object_get(config, "from_logits")))
-        return ls_fail(LS_E_INPUT,
-                       "%s: " TRAINING
-                       ": loss with from_logits true is not supported: give the output layer its "
-                       "activation and compile with from_logits=False",
-                       file);
-    const json_t *smoothing = json_object_get(config, "label_smoothing"),
-                 *delta = json_object_get(config, "delta");
-    if (json_is_number(smoothing)) parsed->label_smoothing = json_number_value(smoothing);
-    if (json_is_number(delta)) parsed->huber_delta = json_number_value(delta);
-    if (!(parsed->label_smoothing >= 0 && parsed->label_smoothing < 1) || !(parsed->huber_delta > 0))
-        return ls_fail(LS_E_INPUT,
-                       "%s: " TRAINING ": label_smoothing %g and delta %g of the loss are not supported",
-                       file, parsed->label_smoothing, parsed->huber_delta);
-    const char *reduction = json_string_value(json_object_get(config, "reduction"));
-    const char *const means[] = {"auto", "sum_over_batch_size", "mean", "mean_with_sample_weight"};
-    for (size_t i = 0; reduction && i < sizeof means / sizeof means[0]; i++) {
-        if (strcmp(reduction, means[i]) == 0) return LS_OK;
-    }
-    if (reduction)
-        return ls_fail(LS_E_INPUT, "%s: " TRAINING ": reduction %s of the loss is not supported: the mean is",
-                       file, reduction);
-    return LS_OK;
-}
-
-ls_status ls_keras_apply_loss(const char *file, const ls_keras_loss *loss, ls_model *model)
-{
-    const ls_layer *output = &model->layers[model->n_layers - 1];
-    model->loss = loss->loss;
-    model->label_smoothing = loss->label_smoothing;
-    model->huber_delta = loss->huber_delta;
-    if (!loss->known) {
-        model->loss = output->activation == LS_SIGMOID   ? LS_BINARY_CROSSENTROPY
-                      : output->activation == LS_SOFTMAX ? LS_SPARSE_CATEGORICAL_CROSSENTROPY
-                                                         : LS_MEAN_SQUARED_ERROR;
-    }
-    if (ls_model_check_output(model) == LS_OK) return LS_OK;
-    char reason[256];
-    snprintf(reason, sizeof reason, "%s", ls_error_message());
-    return ls_fail(LS_E_INPUT, "%s: %s", file, reason);
-}
-
-double ls_keras_undo_float32(double value)
-{
-    const float narrow = (float)value;
-    if (!isfinite(value) || (double)narrow != value) return value;
-    for (int digits = 1; digits < 9; digits++) {
-        char text[32];
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtof(text, NULL) == narrow) return strtod(text, NULL);
-    }
-    return value;
-}
-
-ls_status ls_keras_training_parse(const char *file, const char *text, bool exact, ls_keras_loss *loss,
-                                  ls_training_config *config)
-{
-    *config = (ls_training_config){0};
-    json_t *root;
-    LS_TRY(parse_json(file, TRAINING, text, &root));
-    ls_status status = parse_loss(file, single_loss(json_object_get(root, "loss")), loss);
-    if (status == LS_OK && !is_null(json_object_get(root, "loss_weights")))
-        status = ls_fail(LS_E_INPUT, "%s: " TRAINING ": loss_weights are not supported: compile without them",
-                         file);
-    if (status == LS_OK) ls_keras_optimizer_parse(json_object_get(root, "optimizer_config"), exact, config);
-    json_decref(root);
-    return status;
 }
 
 /* ---- writing ---- */
@@ -585,75 +419,4 @@ ls_status ls_keras_model_format(const ls_model *model, char **text)
     json_t *root = json_pack("{s:s, s:{s:s, s:o}}", "class_name", "Sequential", "config", "name",
                              "sequential", "layers", layers);
     return ls_json_text(root, JSON_REAL_PRECISION(17), "model_config", text);
-}
-
-/* How many digits bring the same number back: 0.1 rather than 0.10000000000000001. */
-static int digits_needed(double value)
-{
-    int digits = 1;
-    for (; digits < 17; digits++) {
-        char number[40];
-        snprintf(number, sizeof number, "%.*g", digits, value);
-        if (strtod(number, NULL) == value) break;
-    }
-    return digits;
-}
-
-/* A name where Keras' default settings are meant. */
-static json_t *loss_json(const ls_model *model)
-{
-    const char *class = loss_classes[model->loss];
-    if (model->label_smoothing > 0)
-        return json_pack("{s:s, s:{s:f}}", "class_name", class, "config", "label_smoothing",
-                         model->label_smoothing);
-    if (model->loss == LS_HUBER && model->huber_delta != 1)
-        return json_pack("{s:s, s:{s:f}}", "class_name", class, "config", "delta", model->huber_delta);
-    return json_string(ls_loss_name(model->loss));
-}
-
-/* The measures that Keras shows beside the loss; the notebook's all at Keras' threshold 0.5. */
-static json_t *metrics_json(const ls_model *model)
-{
-    if (model->loss == LS_BINARY_CROSSENTROPY)
-        return json_pack("[{s:s, s:{s:s, s:f}}, {s:s, s:{s:s}}, {s:s, s:{s:s}}]", "class_name",
-                         "BinaryAccuracy", "config", "name", "binary_accuracy", "threshold", 0.5,
-                         "class_name", "Precision", "config", "name", "precision", "class_name", "Recall",
-                         "config", "name", "recall");
-    if (ls_loss_is_categorical(model->loss)) return json_pack("[s]", "accuracy");
-    return json_pack("[{s:s, s:{s:s}}, {s:s, s:{s:s}}]", "class_name", "MeanAbsoluteError", "config", "name",
-                     "mean_absolute_error", "class_name", "MeanSquaredError", "config", "name",
-                     "mean_squared_error");
-}
-
-/* Digits that bring back all numbers of the loss and the optimizer. */
-static int digits_of(const ls_model *model, const ls_training_config *config)
-{
-    const ls_schedule *schedule = &config->optimizer.schedule;
-    int digits = digits_needed(config->learning_rate);
-    const double others[] = {schedule->decay_rate, schedule->alpha, model->label_smoothing,
-                             model->huber_delta};
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (digits_needed(others[i]) > digits) digits = digits_needed(others[i]);
-    for (int i = 0; i < schedule->n_boundaries; i++) {
-        const int needed = digits_needed(config->learning_rate * schedule->factors[i]);
-        if (needed > digits) digits = needed;
-    }
-    for (const ls_optimizer_member *m = ls_optimizer_members; m->name; m++) {
-        const int needed = digits_needed(ls_optimizer_value(&config->optimizer, m));
-        if (needed > digits) digits = needed;
-    }
-    return digits;
-}
-
-ls_status ls_keras_training_format(const ls_model *model, const ls_training_config *config, char **text)
-{
-    const double learning_rate = config->learning_rate;
-    if (!isfinite(learning_rate)) {
-        *text = NULL;
-        return ls_fail(LS_E_USAGE, "learning rate %g cannot be written: give a finite number", learning_rate);
-    }
-    json_t *root =
-        json_pack("{s:o, s:o, s:n, s:n, s:o}", "loss", loss_json(model), "metrics", metrics_json(model),
-                  "weighted_metrics", "loss_weights", "optimizer_config", ls_keras_optimizer_format(config));
-    return ls_json_text(root, JSON_REAL_PRECISION(digits_of(model, config)), "training_config", text);
 }

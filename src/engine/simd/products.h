@@ -70,13 +70,16 @@ ALWAYS_INLINE void dense_block(int n_j, int n_v, bool backward, const dense *d, 
         }
     add_products(n_j, n_v, d->in + part.begin * ROW_STRIDE + at, part.end - part.begin,
                  w + part.begin * step_in, step_in, step_out, sums);
+    /* More sums at a time would have no registers. */
+    const bool together = part.last && !backward && n_j * n_v <= TOGETHER && d->activation == LS_SIMD_TANH;
+    if (together) tanh_together(n_j * n_v, sums);
     for (int u = 0; u < n_j; u++)
         for (int v = 0; v < n_v; v++) {
             vec sum = sums[u * n_v + v];
             const int64_t place = u * ROW_STRIDE + v * VL;
             if (part.last && backward) {
                 sum = sum * derivative(d->activation, load(d->values + j * ROW_STRIDE + at + place));
-            } else if (part.last) {
+            } else if (part.last && !together) {
                 sum = activate(d->activation, sum);
             }
             store(out + place, sum);

@@ -140,13 +140,12 @@ ALWAYS_INLINE void clear_losses(const ls_simd_network *network, double losses[LS
 ALWAYS_INLINE double fold_losses(const double losses[MAX_LANES])
 {
     typedef double two __attribute__((vector_size(16)));
-    typedef int64_t places __attribute__((vector_size(16)));
     two sums[MAX_LANES / 2];
     for (int i = 0; i < MAX_LANES / 2; i++) sums[i] = (two){losses[2 * i], losses[2 * i + 1]};
     for (int n = MAX_LANES / 2; n > 1; n /= 2)
         for (int i = 0; i < n / 2; i++) {
             const two a = sums[2 * i], b = sums[2 * i + 1];
-            sums[i] = __builtin_shuffle(a, b, (places){0, 2}) + __builtin_shuffle(a, b, (places){1, 3});
+            sums[i] = (two){a[0], b[0]} + (two){a[1], b[1]};
         }
     return sums[0][0] + sums[0][1];
 }

@@ -62,7 +62,7 @@ const ls_hyperparameter ls_hyperparameters[] = {
     {"initializer", LS_VALUE_WORD, 0, 0, 0, parse_initializer},
 };
 _Static_assert(sizeof ls_hyperparameters / sizeof ls_hyperparameters[0] == LS_N_HYPERPARAMETERS,
-               "LS_N_HYPERPARAMETERS counts the lines of the table");
+               "LS_N_HYPERPARAMETERS in hyperparameters.h is the number of lines here");
 
 ls_status ls_hyperparameter_find(const char *name, int *number)
 {

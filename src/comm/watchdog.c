@@ -67,15 +67,21 @@ static void report(const struct ls_watchdog *dog)
     free(text);
 }
 
-/* The first rank of the node to notice reports; the others give it the time to. */
+/* The first rank of the node to notice reports; the others give it the time to, and the ranks of other nodes,
+ * which notice up to one look later: the first process that ends makes the launcher kill all others. */
 static void end_job(const struct ls_watchdog *dog)
 {
+    const ls_session *session = dog->session;
+    const bool one_node = session->node_size == session->size;
     int expected = 0;
-    if (atomic_compare_exchange_strong(&dog->session->board->reported, &expected, 1)) {
+    if (atomic_compare_exchange_strong(&session->board->reported, &expected, 1)) {
         report(dog);
-    } else {
-        sleep(1);
+        if (one_node) _exit(LS_E_STALLED);
     }
+    const double grace = one_node ? 1 : 1 + dog->look;
+    const struct timespec nap = {.tv_sec = (time_t)grace,
+                                 .tv_nsec = (long)((grace - (double)(time_t)grace) * 1e9)};
+    nanosleep(&nap, NULL);
     _exit(LS_E_STALLED);
 }
 

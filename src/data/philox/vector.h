@@ -80,40 +80,54 @@ INLINE digits digit_numbers(void)
     return v;
 }
 
+#if defined(__AVX512F__) || defined(__AVX2__)
 #if defined(__AVX512F__)
+#define OP(name)    _mm512_##name
+#define INTEGERS(v) ((__m512i)(v))
+#define DOUBLES(v)  ((__m512d)(v))
+#define SINGLES(v)  ((__m512)(v))
+#else
+#define OP(name)    _mm256_##name
+#define INTEGERS(v) ((__m256i)(v))
+#define DOUBLES(v)  ((__m256d)(v))
+#define SINGLES(v)  ((__m256)(v))
+#endif
+
 /* Products of the lanes' low halves. */
 INLINE bits multiply(bits a, bits b)
 {
-    return (bits)_mm512_mul_epu32((__m512i)a, (__m512i)b);
+    return (bits)OP(mul_epu32)(INTEGERS(a), INTEGERS(b));
 }
 
 INLINE real fma_(real a, real b, real c)
 {
-    return (real)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+    return (real)OP(fmadd_pd)(DOUBLES(a), DOUBLES(b), DOUBLES(c));
 }
 
 INLINE floats fma_floats(floats a, floats b, floats c)
 {
-    return (floats)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+    return (floats)OP(fmadd_ps)(SINGLES(a), SINGLES(b), SINGLES(c));
 }
 
 INLINE floats sqrt_floats(floats v)
 {
-    return (floats)_mm512_sqrt_ps((__m512)v);
+    return (floats)OP(sqrt_ps)(SINGLES(v));
 }
 
 /* The high halves of the products. */
 INLINE digits high_product(digits a, digits b)
 {
-    return (digits)_mm512_mulhi_epu16((__m512i)a, (__m512i)b);
+    return (digits)OP(mulhi_epu16)(INTEGERS(a), INTEGERS(b));
 }
 
 /* v below 2 n, less n where that is not below 0; n <= 2^15. */
 INLINE digits wrap(digits v, digits n)
 {
-    return (digits)_mm512_min_epu16((__m512i)v, (__m512i)(v - n));
+    return (digits)OP(min_epu16)(INTEGERS(v), INTEGERS(v - n));
 }
+#endif
 
+#if defined(__AVX512F__)
 /* One more where a >= b. */
 INLINE digits add_if_at_least(digits count, digits a, digits b)
 {
@@ -157,36 +171,6 @@ INLINE void store_float(float *p, real v)
     _mm256_storeu_ps(p, _mm512_cvtpd_ps((__m512d)v));
 }
 #elif defined(__AVX2__)
-INLINE bits multiply(bits a, bits b)
-{
-    return (bits)_mm256_mul_epu32((__m256i)a, (__m256i)b);
-}
-
-INLINE real fma_(real a, real b, real c)
-{
-    return (real)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
-}
-
-INLINE floats fma_floats(floats a, floats b, floats c)
-{
-    return (floats)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
-}
-
-INLINE floats sqrt_floats(floats v)
-{
-    return (floats)_mm256_sqrt_ps((__m256)v);
-}
-
-INLINE digits high_product(digits a, digits b)
-{
-    return (digits)_mm256_mulhi_epu16((__m256i)a, (__m256i)b);
-}
-
-INLINE digits wrap(digits v, digits n)
-{
-    return (digits)_mm256_min_epu16((__m256i)v, (__m256i)(v - n));
-}
-
 INLINE digits add_if_at_least(digits count, digits a, digits b)
 {
     return count - (digits)(a >= b);

@@ -40,17 +40,21 @@ typedef struct weight_tile {
     REAL *to;
 } weight_tile;
 
+ALWAYS_INLINE void move_weights(int64_t n_terms, int64_t step_term, int64_t step_row, weight_tile t)
+{
+    for (int64_t i = 0; i < n_terms; i++)
+        for (int u = 0; u < BLOCK_ROWS; u++) t.to[i * BLOCK_ROWS + u] = t.from[i * step_term + u * step_row];
+}
+
 /* Forward, where the rows of a term lie side by side, and the same terms of the next block far away. */
 ALWAYS_INLINE void arrange_forward(int64_t n_terms, int64_t step, int64_t to_next, weight_tile t)
 {
     for (int64_t at = 0; at < FORWARD_TERMS * BLOCK_ROWS; at += LINE)
         __builtin_prefetch(t.to + AHEAD * to_next + at, 1);
     if (n_terms >= FORWARD_TERMS) {
-        for (int64_t i = 0; i < FORWARD_TERMS; i++)
-            for (int u = 0; u < BLOCK_ROWS; u++) t.to[i * BLOCK_ROWS + u] = t.from[i * step + u];
+        move_weights(FORWARD_TERMS, step, 1, t); /* a number that the compiler knows */
     } else {
-        for (int64_t i = 0; i < n_terms; i++)
-            for (int u = 0; u < BLOCK_ROWS; u++) t.to[i * BLOCK_ROWS + u] = t.from[i * step + u];
+        move_weights(n_terms, step, 1, t);
     }
 }
 
@@ -67,8 +71,7 @@ ALWAYS_INLINE void arrange_backward(int64_t n_terms, int64_t step, weight_tile t
         for (int u = 0; u < BLOCK_ROWS; u++) store(t.to + u * VL, v[u]);
         return;
     }
-    for (int64_t i = 0; i < n_terms && i < VL; i++)
-        for (int u = 0; u < BLOCK_ROWS; u++) t.to[i * BLOCK_ROWS + u] = t.from[i + u * step];
+    move_weights(n_terms < VL ? n_terms : VL, 1, step, t);
 }
 
 ALWAYS_INLINE void arrange_dense(bool backward, const REAL *w, int64_t step, int64_t n_in, int64_t n_out,

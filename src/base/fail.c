@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 static _Thread_local char message[LS_MESSAGE_SIZE];
 
@@ -35,4 +36,10 @@ ls_status ls_fail(ls_status status, const char *format, ...)
         if ((unsigned char)*at < ' ' || *at == 0x7f) *at = '?';
     snprintf(message, sizeof message, "%s", text);
     return status;
+}
+
+void ls_list_name(char *list, size_t size, const char *name)
+{
+    const size_t used = strlen(list);
+    snprintf(list + used, size - used, "%s%s", used ? ", " : "", name);
 }

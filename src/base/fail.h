@@ -2,6 +2,8 @@
 #ifndef LS_BASE_FAIL_H
 #define LS_BASE_FAIL_H
 
+#include <stddef.h>
+
 #include "lockstep/error.h"
 
 enum { LS_MESSAGE_SIZE = 1024 };
@@ -12,5 +14,9 @@ enum { LS_MESSAGE_SIZE = 1024 };
         const ls_status ls_try_status_ = (expression);                                                       \
         if (ls_try_status_ != LS_OK) return ls_try_status_;                                                  \
     } while (0)
+
+/* Adds a name to a list for a message, ", " between two: a text of size bytes, which is cut where it is full.
+ * Local. */
+void ls_list_name(char *list, size_t size, const char *name);
 
 #endif

@@ -25,11 +25,8 @@ static ls_status parse_activation(const char *file, const char *layer, const jso
     const char *name = ls_keras_function_name(value);
     if (name && ls_activation_parse(name, activation) == LS_OK) return LS_OK;
     char known[160] = "";
-    for (int i = LS_LINEAR; i <= LS_SOFTMAX; i++) {
-        const size_t used = strlen(known);
-        snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "",
-                 ls_activation_name((ls_activation)i));
-    }
+    for (int i = LS_LINEAR; i <= LS_SOFTMAX; i++)
+        ls_list_name(known, sizeof known, ls_activation_name((ls_activation)i));
     return ls_fail(LS_E_INPUT, "%s: layer %s: activation %s is not supported: these are: %s", file, layer,
                    name ? name : ls_keras_describe(value), known);
 }

@@ -45,10 +45,8 @@ static ls_status find_loss(const char *file, const char *name, ls_loss *loss)
         if (strcmp(name, loss_classes[i]) == 0 || strcmp(name, ls_loss_name(*loss)) == 0) return LS_OK;
     }
     char known[200] = "";
-    for (int i = LS_BINARY_CROSSENTROPY; i <= LS_HUBER; i++) {
-        const size_t used = strlen(known);
-        snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "", ls_loss_name((ls_loss)i));
-    }
+    for (int i = LS_BINARY_CROSSENTROPY; i <= LS_HUBER; i++)
+        ls_list_name(known, sizeof known, ls_loss_name((ls_loss)i));
     return ls_fail(LS_E_INPUT, "%s: " TRAINING ": loss %s is not supported: these are: %s", file, name,
                    known);
 }

@@ -18,8 +18,7 @@ static ls_status find_name(const char *what, const char *name, const char *const
     for (int i = 0; i < n_names; i++) {
         *number = i;
         if (strcmp(name, names[i]) == 0) return LS_OK;
-        const size_t used = strlen(known);
-        snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", names[i]);
+        ls_list_name(known, sizeof known, names[i]);
     }
     return ls_fail(LS_E_USAGE, "%s '%s' is unknown: choose one of %s", what, name, known);
 }

@@ -1,7 +1,6 @@
 #include "model/optimizer.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/fail.h"
@@ -52,8 +51,7 @@ ls_status ls_optimizer_parse(const char *name, ls_optimizer_kind *kind)
     for (int i = 0; i < LS_N_OPTIMIZERS; i++) {
         *kind = (ls_optimizer_kind)i;
         if (strcmp(name, kinds[i].name) == 0) return LS_OK;
-        const size_t used = strlen(known);
-        snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", kinds[i].name);
+        ls_list_name(known, sizeof known, kinds[i].name);
     }
     return ls_fail(LS_E_USAGE, "optimizer '%s' is unknown: choose one of %s", name, known);
 }

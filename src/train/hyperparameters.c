@@ -2,7 +2,6 @@
 
 #include <float.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/fail.h"
@@ -70,8 +69,7 @@ ls_status ls_hyperparameter_find(const char *name, int *number)
     for (int i = 0; i < LS_N_HYPERPARAMETERS; i++) {
         *number = i;
         if (strcmp(name, ls_hyperparameters[i].name) == 0) return LS_OK;
-        const size_t used = strlen(known);
-        snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", ls_hyperparameters[i].name);
+        ls_list_name(known, sizeof known, ls_hyperparameters[i].name);
     }
     return ls_fail(LS_E_INPUT, "'%.100s' is no hyperparameter: it can be one of %s", name, known);
 }

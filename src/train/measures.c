@@ -33,10 +33,7 @@ ls_status ls_measures_find(const ls_measures *measures, const char *name, int *i
     if (*i == measures->n && !strcmp(name, "accuracy")) *i = find(measures, "binary_accuracy");
     if (*i == measures->n && !strcmp(name, "val_accuracy")) *i = find(measures, "val_binary_accuracy");
     if (*i < measures->n) return LS_OK;
-    for (int k = 0; k < measures->n; k++) {
-        const size_t used = strlen(known);
-        snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", measures->names[k]);
-    }
+    for (int k = 0; k < measures->n; k++) ls_list_name(known, sizeof known, measures->names[k]);
     return ls_fail(LS_E_USAGE, "objective '%.100s' is unknown: choose one of %s", name, known);
 }
 

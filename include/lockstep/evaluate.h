@@ -51,39 +51,48 @@ bool ls_metrics_rises(const char *name);
 ls_status ls_evaluate(ls_session *session, const ls_model *model, ls_dataset *dataset,
                       const ls_progress *progress, ls_metrics *metrics);
 
-/* What is told of a finished model. */
+/* How many samples of a real class were predicted as which. */
+typedef struct ls_confusion_cell {
+    int64_t real, predicted, n_samples;
+} ls_confusion_cell;
+
+/* Of one class against all others; a zero denominator gives 0. */
+typedef struct ls_class_scores {
+    int64_t n_samples, n_predicted, n_correct; /* of the class, as this class, both */
+    double precision, recall, f1;
+} ls_class_scores;
+
+/* What is told of a finished model. Arrays are rank 0's, on others they are NULL. */
 enum { LS_TOP_K = 5 };
 typedef struct ls_scores {
     ls_metrics metrics;
-    int64_t n_classes;     /* 0 for regression, and for more than 512 classes */
-    int64_t *confusion;    /* n_classes x n_classes: samples by real and by predicted class */
+    int64_t n_classes; /* 0 for regression; of labels 2, all labels counted together */
+    ls_class_scores *classes;
+    ls_class_scores mean; /* over the classes that occur, real or predicted; rank 0 */
+    /* The confusion matrix without its zeros, by real and then by predicted class: */
+    ls_confusion_cell *confusion;
+    int64_t n_cells;
     double top_k_accuracy; /* share of samples whose class is among the LS_TOP_K most probable; NaN for fewer
                               classes */
     double roc_auc; /* of two classes, if it was asked for; otherwise, or where one class is missing, NaN */
     double r2;      /* of regression, the mean over outputs; otherwise NaN */
 } ls_scores;
 
-/* As ls_evaluate, and the other scores; the area under the ROC curve if it is asked for: it takes 16 bytes
- * for each sample and sorts them. Collective; roc_auc must agree, too. LS_E_MEMORY. The caller clears
- * *scores, also after a failure. */
+/* As ls_evaluate, and the other scores. The confusion matrix takes 48 to 96 bytes for each of its numbers
+ * above 0, of which there are never more than samples. The area under the ROC curve if it is asked for: it
+ * takes 16 bytes for each sample and sorts them. Collective; roc_auc must agree, too. LS_E_MEMORY. The caller
+ * clears *scores, also after a failure. */
 ls_status ls_evaluate_scores(ls_session *session, const ls_model *model, ls_dataset *dataset, bool roc_auc,
                              const ls_progress *progress, ls_scores *scores);
 
 /* Frees what was filled in. Local. */
 void ls_scores_clear(ls_scores *scores);
 
-/* Of one class against all others, from the confusion matrix; a zero denominator gives 0. Local. */
-typedef struct ls_class_scores {
-    int64_t n_samples; /* of the class */
-    double precision, recall, f1;
-} ls_class_scores;
-ls_class_scores ls_scores_of_class(const ls_scores *scores, int64_t class);
-
 /* Writes /NAME/y_pred (n_samples x n_outputs probabilities, or the numbers of a regression, in the model's
- * dtype) and, unless it is a regression, /NAME/class (n_samples of uint8: p >= 0.5, or the most probable of
- * several; of several labels n_samples x n_outputs) for each of the n_sets sets into a new HDF5 file; an
- * empty NAME writes to the root. progress: or NULL; borrowed. Collective; model, names and output must agree.
- * LS_E_INPUT, LS_E_OUTPUT; then no file is left. */
+ * dtype) and, unless it is a regression, /NAME/class (n_samples of uint8, of more than 256 classes int64: p
+ * >= 0.5, or the most probable of several; of several labels n_samples x n_outputs) for each of the n_sets
+ * sets into a new HDF5 file; an empty NAME writes to the root. progress: or NULL; borrowed. Collective;
+ * model, names and output must agree. LS_E_INPUT, LS_E_OUTPUT; then no file is left. */
 ls_status ls_predict(ls_session *session, const ls_model *model, ls_dataset *const *sets,
                      const char *const *names, int n_sets, const ls_progress *progress, const char *output);
 

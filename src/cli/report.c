@@ -41,32 +41,106 @@ static void print_two_classes(const ls_scores *scores)
     printf("                   real 1  %10.5f  %10.5f\n", percent * (double)m->fn, percent * (double)m->tp);
 }
 
-/* More columns than these do not fit a terminal; JSON has all. */
-enum { MAX_COLUMNS = 8 };
+/* More columns do not fit a terminal, and more lines nobody reads: then those that matter most. */
+enum { MAX_COLUMNS = 8, MAX_LINES = 40, N_TOLD = 10 };
+
+/* Whether class number a is told before class number b: of the lower F1, then of more samples, those without
+ * any at last. */
+static bool class_is_before(const ls_scores *scores, int64_t a, int64_t b)
+{
+    const ls_class_scores *x = &scores->classes[a], *y = &scores->classes[b];
+    if ((x->n_samples > 0) != (y->n_samples > 0)) return x->n_samples > 0;
+    return x->f1 != y->f1 ? x->f1 < y->f1 : x->n_samples > y->n_samples;
+}
+
+/* The same for cells: wrong ones, the most frequent first. */
+static bool cell_is_before(const ls_scores *scores, int64_t a, int64_t b)
+{
+    const ls_confusion_cell *x = &scores->confusion[a], *y = &scores->confusion[b];
+    const bool x_is_wrong = x->real != x->predicted, y_is_wrong = y->real != y->predicted;
+    return x_is_wrong != y_is_wrong ? x_is_wrong : x->n_samples > y->n_samples;
+}
+
+/* The first N_TOLD of n in that order. Returns their number. */
+static int find_told(const ls_scores *scores, int64_t n,
+                     bool (*is_before)(const ls_scores *scores, int64_t a, int64_t b),
+                     int64_t told[N_TOLD + 1])
+{
+    int n_told = 0;
+    for (int64_t i = 0; i < n; i++) {
+        int at = n_told;
+        for (; at > 0 && is_before(scores, i, told[at - 1]); at--) told[at] = told[at - 1];
+        told[at] = i;
+        if (n_told < N_TOLD) n_told++;
+    }
+    return n_told;
+}
+
+static void print_class(const char *name, const ls_class_scores *c)
+{
+    printf("  %5s  %8lld   %8.6f  %8.6f  %8.6f\n", name, (long long)c->n_samples, c->precision, c->recall,
+           c->f1);
+}
+
+static void print_each_class(const ls_scores *scores)
+{
+    const bool all = scores->n_classes <= MAX_LINES;
+    int64_t told[N_TOLD + 1];
+    const int64_t n = all ? scores->n_classes : find_told(scores, scores->n_classes, class_is_before, told);
+    printf("  class   samples  precision    recall        F1\n");
+    for (int64_t i = 0; i < n; i++) {
+        char name[24];
+        snprintf(name, sizeof name, "%lld", (long long)(all ? i : told[i]));
+        print_class(name, &scores->classes[all ? i : told[i]]);
+    }
+    if (!all) printf("  (the lowest F1 of %lld classes; --json has all)\n", (long long)scores->n_classes);
+    print_class("mean", &scores->mean);
+}
+
+static void print_matrix(const ls_scores *scores)
+{
+    const ls_confusion_cell *cell = scores->confusion, *end = cell + scores->n_cells;
+    printf("  confusion matrix in %%\n         ");
+    for (int64_t i = 0; i < scores->n_classes; i++) printf("  pred %lld", (long long)i);
+    for (int64_t real = 0; real < scores->n_classes; real++) {
+        printf("\n  real %lld ", (long long)real);
+        for (int64_t i = 0; i < scores->n_classes; i++) {
+            const bool is_there = cell < end && cell->real == real && cell->predicted == i;
+            printf(" %7.3f",
+                   is_there ? 100.0 * (double)cell->n_samples / (double)scores->metrics.n_samples : 0);
+            cell += is_there;
+        }
+    }
+    putchar('\n');
+}
+
+static void print_confusions(const ls_scores *scores)
+{
+    int64_t told[N_TOLD + 1];
+    const int n = find_told(scores, scores->n_cells, cell_is_before, told);
+    printf("  most frequent confusions (--json has the whole matrix)\n"
+           "   real   pred   samples  %% of real\n");
+    for (int i = 0; i < n; i++) {
+        const ls_confusion_cell *cell = &scores->confusion[told[i]];
+        if (cell->real == cell->predicted) break;
+        printf("  %5lld  %5lld  %8lld  %9.3f\n", (long long)cell->real, (long long)cell->predicted,
+               (long long)cell->n_samples,
+               100.0 * (double)cell->n_samples / (double)scores->classes[cell->real].n_samples);
+    }
+}
 
 static void print_classes(const ls_model *model, const ls_scores *scores)
 {
     const ls_metrics *m = &scores->metrics;
-    const int64_t n = scores->n_classes;
     print_value(ls_loss_name(model->loss), ls_metrics_loss(m));
     print_value("accuracy", ls_metrics_value(m, "accuracy"));
     if (!isnan(scores->top_k_accuracy)) print_value("top 5 accuracy", scores->top_k_accuracy);
-    if (n == 0) return;
-    printf("  class   samples  precision    recall        F1\n");
-    for (int64_t i = 0; i < n; i++) {
-        const ls_class_scores c = ls_scores_of_class(scores, i);
-        printf("  %5lld  %8lld   %8.6f  %8.6f  %8.6f\n", (long long)i, (long long)c.n_samples, c.precision,
-               c.recall, c.f1);
+    print_each_class(scores);
+    if (scores->n_classes <= MAX_COLUMNS) {
+        print_matrix(scores);
+    } else {
+        print_confusions(scores);
     }
-    if (n > MAX_COLUMNS) return;
-    printf("  confusion matrix in %%\n         ");
-    for (int64_t i = 0; i < n; i++) printf("  pred %lld", (long long)i);
-    for (int64_t real = 0; real < n; real++) {
-        printf("\n  real %lld ", (long long)real);
-        for (int64_t i = 0; i < n; i++)
-            printf(" %7.3f", 100.0 * (double)scores->confusion[real * n + i] / (double)m->n_samples);
-    }
-    putchar('\n');
 }
 
 static void print_numbers(const ls_model *model, const ls_scores *scores)
@@ -97,28 +171,49 @@ static void put(json_t *object, const char *name, double value)
     json_object_set_new(object, name, isfinite(value) ? json_real(value) : json_null());
 }
 
-static json_t *confusion_json(const ls_scores *scores)
+/* More classes get a list of what is above 0. */
+enum { MAX_MATRIX = 512 };
+
+static json_t *matrix_json(const ls_scores *scores)
 {
-    const int64_t n = scores->n_classes;
+    const ls_confusion_cell *cell = scores->confusion, *end = cell + scores->n_cells;
     json_t *rows = json_array();
-    for (int64_t real = 0; real < n; real++) {
+    for (int64_t real = 0; real < scores->n_classes; real++) {
         json_t *row = json_array();
-        for (int64_t i = 0; i < n; i++)
-            json_array_append_new(row, json_integer((json_int_t)scores->confusion[real * n + i]));
+        for (int64_t i = 0; i < scores->n_classes; i++) {
+            const bool is_there = cell < end && cell->real == real && cell->predicted == i;
+            json_array_append_new(row, json_integer(is_there ? (json_int_t)cell->n_samples : 0));
+            cell += is_there;
+        }
         json_array_append_new(rows, row);
     }
     return rows;
 }
 
-static json_t *classes_json(const ls_scores *scores)
+static json_t *cells_json(const ls_scores *scores)
+{
+    json_t *real = json_array(), *predicted = json_array(), *samples = json_array();
+    for (int64_t i = 0; i < scores->n_cells; i++) {
+        json_array_append_new(real, json_integer((json_int_t)scores->confusion[i].real));
+        json_array_append_new(predicted, json_integer((json_int_t)scores->confusion[i].predicted));
+        json_array_append_new(samples, json_integer((json_int_t)scores->confusion[i].n_samples));
+    }
+    return json_pack("{s:o, s:o, s:o}", "real", real, "predicted", predicted, "samples", samples);
+}
+
+static json_t *class_json(const ls_class_scores *c)
+{
+    return json_pack("{s:I, s:f, s:f, s:f}", "samples", (json_int_t)c->n_samples, "precision", c->precision,
+                     "recall", c->recall, "f1", c->f1);
+}
+
+static void put_classes(json_t *object, const ls_scores *scores)
 {
     json_t *classes = json_array();
-    for (int64_t i = 0; i < scores->n_classes; i++) {
-        const ls_class_scores c = ls_scores_of_class(scores, i);
-        json_array_append_new(classes, json_pack("{s:I, s:f, s:f, s:f}", "samples", (json_int_t)c.n_samples,
-                                                 "precision", c.precision, "recall", c.recall, "f1", c.f1));
-    }
-    return classes;
+    for (int64_t i = 0; i < scores->n_classes; i++)
+        json_array_append_new(classes, class_json(&scores->classes[i]));
+    json_object_set_new(object, "classes", classes);
+    json_object_set_new(object, "mean_of_classes", class_json(&scores->mean));
 }
 
 json_t *cli_scores_json(const ls_model *model, const ls_scores *scores)
@@ -132,9 +227,12 @@ json_t *cli_scores_json(const ls_model *model, const ls_scores *scores)
     if (!isnan(scores->roc_auc)) put(object, "roc_auc", scores->roc_auc);
     if (!isnan(scores->top_k_accuracy)) put(object, "top_5_accuracy", scores->top_k_accuracy);
     if (ls_loss_is_regression(model->loss)) put(object, "r2", scores->r2);
-    if (ls_loss_is_categorical(model->loss) && scores->n_classes > 0)
-        json_object_set_new(object, "classes", classes_json(scores));
-    if (scores->n_classes > 0) json_object_set_new(object, "confusion_matrix", confusion_json(scores));
+    if (ls_loss_is_categorical(model->loss)) put_classes(object, scores);
+    if (scores->n_classes > MAX_MATRIX) {
+        json_object_set_new(object, "confusion_cells", cells_json(scores));
+    } else if (scores->n_classes > 0) {
+        json_object_set_new(object, "confusion_matrix", matrix_json(scores));
+    }
     return object;
 }
 

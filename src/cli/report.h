@@ -20,7 +20,8 @@ int cli_list_measures(ls_loss loss, cli_measure list[CLI_MAX_MEASURES]);
 void cli_print_scores(const char *name, const ls_model *model, const ls_scores *scores);
 
 /* The same as an object: {"samples", "loss", ...}, with "confusion_matrix" by real and predicted class in
- * samples; numbers that are not finite become null. The caller owns it. */
+ * samples, or of very many classes "confusion_cells"; numbers that are not finite become null. The caller
+ * owns it. */
 json_t *cli_scores_json(const ls_model *model, const ls_scores *scores);
 
 /* The line "model: 2 - 5 tanh - 1 sigmoid; 21 parameters, float32". */

@@ -21,6 +21,13 @@ const ls_engine_kind *ls_engine_choose(ls_engine_choice choice, const ls_model *
     return &ls_engine_simd;
 }
 
+int64_t ls_measured_rows(const ls_model *model, int64_t rows)
+{
+    enum { MAX_OUTPUTS = 1 << 22 };
+    while (rows > LS_MEASURED_BATCH && rows * ls_model_n_outputs(model) > MAX_OUTPUTS) rows /= 2;
+    return rows;
+}
+
 ls_targets ls_engine_targets(const ls_model *model)
 {
     return (ls_targets){.n_columns = ls_loss_is_categorical(model->loss) ? 1 : ls_model_n_outputs(model)};

@@ -148,6 +148,10 @@ const ls_engine_kind *ls_engine_choose(ls_engine_choice choice, const ls_model *
 /* What an engine that only measures and predicts names as its batch: as many rows as fill any vector. */
 enum { LS_MEASURED_BATCH = 64 };
 
+/* How many rows are measured or predicted at a time, `rows` but for very many outputs, which would take much
+ * memory. A function of the model alone. Local. */
+int64_t ls_measured_rows(const ls_model *model, int64_t rows);
+
 /* What an engine is made for. */
 typedef struct ls_engine_plan {
     ls_targets targets; /* n_columns 0: a class, or as many numbers as outputs, without weights */

@@ -38,13 +38,15 @@ struct ls_evaluation {
     ls_engine *engine;
     ls_tree *tree;
     int64_t n_samples, n_leaves; /* of all ranks */
-    int64_t begin, end;          /* this rank's rows */
+    int64_t piece_rows;
+    int64_t begin, end; /* this rank's rows */
     ls_dataset *inputs;
     ls_row_reader *reader; /* NULL where there are none */
     int wants;             /* bits */
     /* For scores alone: */
     int64_t n_doubles, n_ints; /* of the sums, which follow the measures in a message */
     void *outputs;             /* of a piece */
+    ls_confusion confusion;    /* of this rank */
     tally *levels;             /* sums that wait for their neighbour */
     uint64_t *keys;            /* of this rank's predictions, or NULL */
     int64_t n_keys;
@@ -78,12 +80,13 @@ static ls_status measure_leaf(ls_evaluation *e, int64_t row, int64_t end, tally 
 {
     for (int64_t rows; row < end; row += rows) {
         const void *x, *y;
-        rows = end - row < PIECE_ROWS ? end - row : PIECE_ROWS;
+        rows = end - row < e->piece_rows ? end - row : e->piece_rows;
         LS_TRY(ls_row_reader_get(e->reader, row, rows, &x, &y));
         ls_place_at(LS_AT_COMPUTE, -1);
         e->engine->kind->measure(e->engine, x, y, rows, &sums->metrics, e->outputs);
         if (e->n_doubles + e->n_ints > 0)
-            ls_score_add(e->engine->model, &e->engine->targets, y, e->outputs, rows, sums->scores);
+            LS_TRY(ls_score_add(e->engine->model, &e->engine->targets, y, e->outputs, rows, sums->scores,
+                                &e->confusion));
         if (e->keys) keep_keys(e, y, rows);
         ls_progress_report(&e->progress, row + rows - e->begin, e->end - e->begin);
     }
@@ -153,12 +156,12 @@ static ls_status open_own_rows(ls_evaluation *e, ls_dataset *dataset)
     e->end = ls_split(e->n_samples, e->n_leaves, last.first + last.count);
     const ls_model *model = e->engine->model;
     if (e->wants & WANTS_SCORES)
-        LS_TRY(ls_alloc(&e->outputs, (size_t)(PIECE_ROWS * ls_model_n_outputs(model)),
+        LS_TRY(ls_alloc(&e->outputs, (size_t)(e->piece_rows * ls_model_n_outputs(model)),
                         ls_dtype_size(model->dtype), "outputs"));
     if (e->wants & WANTS_KEYS)
         LS_TRY(ls_alloc(&e->keys, (size_t)(e->end - e->begin), sizeof *e->keys, "predictions to be ranked"));
     LS_TRY(ls_model_open_inputs(model, dataset, &e->inputs));
-    return ls_row_reader_create(e->inputs, e->engine->model->dtype, e->end, PIECE_ROWS, &e->reader);
+    return ls_row_reader_create(e->inputs, e->engine->model->dtype, e->end, e->piece_rows, &e->reader);
 }
 
 static ls_status prepare(ls_evaluation *e, const ls_model *model, ls_dataset *dataset)
@@ -192,6 +195,7 @@ static ls_status create(ls_session *session, const ls_model *model, ls_dataset *
         e->wants = wants;
         e->n_samples = n_samples;
         e->n_leaves = ls_evaluation_leaves(n_samples);
+        e->piece_rows = ls_measured_rows(model, PIECE_ROWS);
         status = prepare(e, model, dataset);
     }
     if (status != LS_OK) {
@@ -213,6 +217,7 @@ void ls_evaluation_destroy(ls_evaluation *e)
     if (!e) return;
     free_levels(e);
     ls_free(e->outputs);
+    ls_confusion_clear(&e->confusion);
     ls_free(e->keys);
     ls_row_reader_destroy(e->reader);
     ls_dataset_close(e->inputs);
@@ -257,7 +262,7 @@ ls_status ls_evaluate_scores(ls_session *session, const ls_model *model, ls_data
                        (long long)ls_model_n_outputs(model));
     LS_TRY(create(session, model, dataset, WANTS_SCORES | (roc_auc ? WANTS_KEYS : 0), progress, &e));
     ls_status status = run(e, &scores->metrics, &sums);
-    if (status == LS_OK) status = ls_session_agree(session, ls_score_finish(model, sums, scores));
+    if (status == LS_OK) status = ls_score_finish(session, model, sums, &e->confusion, scores);
     if (status == LS_OK && roc_auc) status = ls_ranking_auc(session, e->keys, e->n_keys, &scores->roc_auc);
     ls_evaluation_destroy(e);
     return status;

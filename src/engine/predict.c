@@ -11,6 +11,13 @@
 
 enum { PIECE_ROWS = 4096, PATH_SIZE = 1024 };
 
+/* The type of `class`. */
+static ls_file_type class_type(const ls_model *model)
+{
+    const bool is_wide = ls_loss_is_categorical(model->loss) && ls_model_n_outputs(model) > UINT8_MAX + 1;
+    return is_wide ? LS_FILE_INT64 : LS_FILE_UINT8;
+}
+
 /* Classes of a row: one, or one for each label. */
 static int64_t n_classes_of_row(const ls_model *model)
 {
@@ -19,15 +26,20 @@ static int64_t n_classes_of_row(const ls_model *model)
 
 /* The classes of one row of outputs. As the notebook's predict_class, not as Keras' metrics: 0.5 is class 1
  * here. Of several classes the first of the most probable ones. */
-static void put_classes(const ls_model *model, const void *outputs, int64_t row, uint8_t *classes)
+static void put_classes(const ls_model *model, const void *outputs, int64_t row, void *classes)
 {
     const int64_t n = ls_model_n_outputs(model);
     if (ls_loss_is_categorical(model->loss)) {
-        classes[row] = (uint8_t)ls_value_greatest(model->dtype, outputs, row * n, n);
+        const int64_t class = ls_value_greatest(model->dtype, outputs, row * n, n);
+        if (class_type(model) == LS_FILE_INT64) {
+            ((int64_t *)classes)[row] = class;
+        } else {
+            ((uint8_t *)classes)[row] = (uint8_t) class;
+        }
         return;
     }
     for (int64_t i = row * n; i < (row + 1) * n; i++)
-        classes[i] = ls_value_at(model->dtype, outputs, i) >= 0.5;
+        ((uint8_t *)classes)[i] = ls_value_at(model->dtype, outputs, i) >= 0.5;
 }
 
 /* The arrays of a set in the output. */
@@ -41,22 +53,23 @@ static ls_status predict_own_rows(ls_session *session, ls_engine *engine, ls_dat
 {
     const ls_model *model = engine->model;
     const int64_t n_samples = ls_dataset_n_samples(dataset);
+    const int64_t piece_rows = ls_measured_rows(model, PIECE_ROWS);
     const int64_t end = ls_split(n_samples, session->size, session->rank + 1);
-    void *outputs = NULL;
-    uint8_t *classes = NULL;
+    void *outputs = NULL, *classes = NULL;
     ls_row_reader *reader = NULL;
     ls_dataset *inputs = NULL;
     ls_status status = ls_model_open_inputs(model, dataset, &inputs);
-    if (status == LS_OK) status = ls_row_reader_create(inputs, model->dtype, end, PIECE_ROWS, &reader);
+    if (status == LS_OK) status = ls_row_reader_create(inputs, model->dtype, end, piece_rows, &reader);
     if (status == LS_OK)
-        status = ls_alloc(&outputs, (size_t)(PIECE_ROWS * ls_model_n_outputs(model)),
+        status = ls_alloc(&outputs, (size_t)(piece_rows * ls_model_n_outputs(model)),
                           ls_dtype_size(model->dtype), "predictions");
     if (status == LS_OK)
-        status = ls_alloc(&classes, (size_t)(PIECE_ROWS * n_classes_of_row(model)), 1, "predicted classes");
+        status = ls_alloc(&classes, (size_t)(piece_rows * n_classes_of_row(model)),
+                          class_type(model) == LS_FILE_INT64 ? sizeof(int64_t) : 1, "predicted classes");
     const int64_t begin = ls_split(n_samples, session->size, session->rank);
     for (int64_t row = begin, rows; row < end && status == LS_OK; row += rows) {
         const void *x, *y;
-        rows = end - row < PIECE_ROWS ? end - row : PIECE_ROWS;
+        rows = end - row < piece_rows ? end - row : piece_rows;
         status = ls_row_reader_get(reader, row, rows, &x, &y);
         if (status != LS_OK) break;
         ls_place_at(LS_AT_COMPUTE, -1);
@@ -90,7 +103,7 @@ static ls_status declare(ls_dataset_writer *writer, const ls_model *model, ls_da
         if (ls_loss_is_regression(model->loss)) continue;
         snprintf(path, sizeof path, "%s%s/class", slash, names[i]);
         const int64_t n_classes = n_classes_of_row(model);
-        LS_TRY(ls_dataset_writer_add_array(writer, path, LS_FILE_UINT8, n_samples,
+        LS_TRY(ls_dataset_writer_add_array(writer, path, class_type(model), n_samples,
                                            n_classes > 1 ? n_classes : 0, &to[i].class));
     }
     return ls_dataset_writer_set_text(writer, "/", "lockstep_version", LOCKSTEP_VERSION);

@@ -74,14 +74,17 @@ typedef struct ls_scores {
     int64_t n_cells;
     double top_k_accuracy; /* share of samples whose class is among the LS_TOP_K most probable; NaN for fewer
                               classes */
-    double roc_auc; /* of two classes, if it was asked for; otherwise, or where one class is missing, NaN */
-    double r2;      /* of regression, the mean over outputs; otherwise NaN */
+    /* Areas under ROC curves, if they were asked for; NaN where there is one class only. Of several labels
+     * the mean of those that are not NaN, and each one's (n_outputs, on every rank); otherwise NULL. */
+    double roc_auc, *label_roc_auc;
+    double r2; /* of regression, the mean over outputs; otherwise NaN */
 } ls_scores;
 
 /* As ls_evaluate, and the other scores. The confusion matrix takes 48 to 96 bytes for each of its numbers
- * above 0, of which there are never more than samples. The area under the ROC curve if it is asked for: it
- * takes 16 bytes for each sample and sorts them. Collective; roc_auc must agree, too. LS_E_MEMORY. The caller
- * clears *scores, also after a failure. */
+ * above 0, of which there are never more than samples. The areas under ROC curves, of each label one, if they
+ * are asked for: 8 bytes for each sample and label, and 16 for each sample while one label's predictions are
+ * sorted. Collective; roc_auc must agree, too. LS_E_MEMORY. The caller clears *scores, also after a failure.
+ */
 ls_status ls_evaluate_scores(ls_session *session, const ls_model *model, ls_dataset *dataset, bool roc_auc,
                              const ls_progress *progress, ls_scores *scores);
 

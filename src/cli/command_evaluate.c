@@ -33,12 +33,13 @@ static int run(int argc, char **argv)
     const char *x = NULL, *y = NULL;
     bool json = false, roc_auc = false;
     cli_progress_options progress = {.verbose = 1};
-    const cli_option options[] = {{"json", 0, CLI_FLAG, &json, "", "print the measures as JSON"},
-                                  {"roc-auc", 0, CLI_FLAG, &roc_auc, "",
-                                   "also the area under the ROC curve, exact: sorts all predictions"},
-                                  CLI_SOURCE_OPTIONS(&x, &y),
-                                  CLI_PROGRESS_OPTIONS(&progress, "lines"),
-                                  {.kind = CLI_END}};
+    const cli_option options[] = {
+        {"json", 0, CLI_FLAG, &json, "", "print the measures as JSON"},
+        {"roc-auc", 0, CLI_FLAG, &roc_auc, "",
+         "also the area under the ROC curve, of each label, exact: sorts all predictions"},
+        CLI_SOURCE_OPTIONS(&x, &y),
+        CLI_PROGRESS_OPTIONS(&progress, "lines"),
+        {.kind = CLI_END}};
     const char *positionals[CLI_MAX_POSITIONALS];
     const int parsed = cli_parse(&cli_evaluate, options, argc, argv, positionals);
     if (parsed >= 0) return parsed;

@@ -103,7 +103,9 @@ ls_status cli_network_weigh(const cli_network *n, ls_loss loss, int64_t n_output
     if (ls_loss_is_regression(loss))
         return ls_fail(LS_E_USAGE, "--class-weight is for classes: %s has none", ls_loss_name(loss));
     if (loss == LS_BINARY_CROSSENTROPY && n_outputs > 1)
-        return ls_fail(LS_E_USAGE, "--class-weight is for one label: the model has %lld",
+        return ls_fail(LS_E_USAGE,
+                       "--class-weight is for one label, the model has %lld: give each sample a weight, "
+                       "/train/sample_weight",
                        (long long)n_outputs);
     if (n->class_weight.n != n_classes)
         return ls_fail(LS_E_USAGE, "--class-weight has %lld numbers: there are %lld classes",

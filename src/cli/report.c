@@ -26,7 +26,26 @@ static void print_value(const char *name, double value)
     printf("  %-31s %.6f\n", name, value);
 }
 
-static void print_two_classes(const ls_scores *scores)
+/* More columns do not fit a terminal, and more lines nobody reads: then those that matter most. */
+enum { MAX_COLUMNS = 8, MAX_LINES = 40, N_TOLD = 10 };
+
+static void print_roc_areas(const ls_model *model, const ls_scores *scores)
+{
+    const int64_t n = scores->label_roc_auc ? ls_model_n_outputs(model) : 0;
+    if (!isnan(scores->roc_auc))
+        print_value(n > 0 ? "mean area under ROC curves" : "area under the ROC curve", scores->roc_auc);
+    for (int64_t i = 0; i < n && n <= MAX_LINES; i++) {
+        char name[40];
+        snprintf(name, sizeof name, "  label %lld", (long long)i);
+        if (isnan(scores->label_roc_auc[i])) {
+            printf("  %-31s none: the samples are of one class\n", name);
+        } else {
+            print_value(name, scores->label_roc_auc[i]);
+        }
+    }
+}
+
+static void print_two_classes(const ls_model *model, const ls_scores *scores)
 {
     const ls_metrics *m = &scores->metrics;
     const double percent = 100.0 / (double)(m->tn + m->fp + m->fn + m->tp);
@@ -35,14 +54,11 @@ static void print_two_classes(const ls_scores *scores)
     print_value("recall / TPR (FN related)", ls_metrics_recall(m));
     print_value("accuracy", ls_metrics_binary_accuracy(m));
     print_value("F1", ls_metrics_f1(m));
-    if (!isnan(scores->roc_auc)) print_value("area under the ROC curve", scores->roc_auc);
+    print_roc_areas(model, scores);
     printf("  confusion matrix in %%       pred 0      pred 1\n");
     printf("                   real 0  %10.5f  %10.5f\n", percent * (double)m->tn, percent * (double)m->fp);
     printf("                   real 1  %10.5f  %10.5f\n", percent * (double)m->fn, percent * (double)m->tp);
 }
-
-/* More columns do not fit a terminal, and more lines nobody reads: then those that matter most. */
-enum { MAX_COLUMNS = 8, MAX_LINES = 40, N_TOLD = 10 };
 
 /* Whether class number a is told before class number b: of the lower F1, then of more samples, those without
  * any at last. */
@@ -158,7 +174,7 @@ void cli_print_scores(const char *name, const ls_model *model, const ls_scores *
 {
     printf("Measures on the %s data, %lld samples\n", name, (long long)scores->metrics.n_samples);
     if (model->loss == LS_BINARY_CROSSENTROPY) {
-        print_two_classes(scores);
+        print_two_classes(model, scores);
     } else if (ls_loss_is_categorical(model->loss)) {
         print_classes(model, scores);
     } else {
@@ -166,9 +182,14 @@ void cli_print_scores(const char *name, const ls_model *model, const ls_scores *
     }
 }
 
+static json_t *number_json(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
 static void put(json_t *object, const char *name, double value)
 {
-    json_object_set_new(object, name, isfinite(value) ? json_real(value) : json_null());
+    json_object_set_new(object, name, number_json(value));
 }
 
 /* More classes get a list of what is above 0. */
@@ -225,6 +246,12 @@ json_t *cli_scores_json(const ls_model *model, const ls_scores *scores)
     for (int i = 0; i < n; i++) put(object, list[i].name, ls_metrics_value(m, list[i].name));
     if (model->loss == LS_BINARY_CROSSENTROPY) put(object, "f1", ls_metrics_f1(m));
     if (!isnan(scores->roc_auc)) put(object, "roc_auc", scores->roc_auc);
+    if (scores->label_roc_auc) {
+        json_t *areas = json_array();
+        for (int64_t i = 0; i < ls_model_n_outputs(model); i++)
+            json_array_append_new(areas, number_json(scores->label_roc_auc[i]));
+        json_object_set_new(object, "roc_auc_labels", areas);
+    }
     if (!isnan(scores->top_k_accuracy)) put(object, "top_5_accuracy", scores->top_k_accuracy);
     if (ls_loss_is_regression(model->loss)) put(object, "r2", scores->r2);
     if (ls_loss_is_categorical(model->loss)) put_classes(object, scores);

@@ -1,5 +1,6 @@
 #include "engine/evaluate.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -49,7 +50,7 @@ struct ls_evaluation {
     ls_confusion confusion;    /* of this rank */
     tally *levels;             /* sums that wait for their neighbour */
     uint64_t *keys;            /* of this rank's predictions, or NULL */
-    int64_t n_keys;
+    int64_t n_ranked;          /* rows of them */
 };
 
 static void clear(const ls_evaluation *e, tally *sums)
@@ -66,13 +67,17 @@ static void add(const ls_evaluation *e, tally *left, const tally *right)
     for (int64_t i = 0; i < e->n_ints; i++) left->scores.ints[i] += right->scores.ints[i];
 }
 
+/* Label after label, for each is ranked by itself. */
 static void keep_keys(ls_evaluation *e, const void *y, int64_t n_rows)
 {
     const ls_dtype dtype = e->engine->model->dtype;
-    const int64_t y_values = ls_targets_row_values(&e->engine->targets);
-    for (int64_t i = 0; i < n_rows; i++)
-        e->keys[e->n_keys++] =
-            ls_ranking_key(ls_value_at(dtype, e->outputs, i), ls_value_at(dtype, y, i * y_values) != 0);
+    const int64_t y_values = ls_targets_row_values(&e->engine->targets),
+                  n_labels = e->engine->targets.n_columns;
+    for (int64_t i = 0; i < n_rows; i++, e->n_ranked++)
+        for (int64_t label = 0; label < n_labels; label++)
+            e->keys[label * (e->end - e->begin) + e->n_ranked] =
+                ls_ranking_key(ls_value_at(dtype, e->outputs, i * n_labels + label),
+                               ls_value_at(dtype, y, i * y_values + label) != 0);
 }
 
 /* The sums over rows [row, end), added in the order of the rows. */
@@ -111,7 +116,7 @@ static ls_status measure_own_rows(ls_evaluation *e)
 {
     const size_t doubles = (size_t)e->n_doubles * sizeof(double), ints = (size_t)e->n_ints * sizeof(int64_t);
     tally *sums = &e->levels[0];
-    e->n_keys = 0;
+    e->n_ranked = 0;
     for (int i = 0; i < ls_tree_n_subtrees(e->tree); i++) {
         void *message = ls_tree_message(e->tree, i);
         clear(e, sums);
@@ -159,7 +164,8 @@ static ls_status open_own_rows(ls_evaluation *e, ls_dataset *dataset)
         LS_TRY(ls_alloc(&e->outputs, (size_t)(e->piece_rows * ls_model_n_outputs(model)),
                         ls_dtype_size(model->dtype), "outputs"));
     if (e->wants & WANTS_KEYS)
-        LS_TRY(ls_alloc(&e->keys, (size_t)(e->end - e->begin), sizeof *e->keys, "predictions to be ranked"));
+        LS_TRY(ls_alloc(&e->keys, (size_t)((e->end - e->begin) * ls_model_n_outputs(model)), sizeof *e->keys,
+                        "predictions to be ranked"));
     LS_TRY(ls_model_open_inputs(model, dataset, &e->inputs));
     return ls_row_reader_create(e->inputs, e->engine->model->dtype, e->end, e->piece_rows, &e->reader);
 }
@@ -248,6 +254,25 @@ ls_status ls_evaluation_run(ls_evaluation *e, ls_metrics *metrics)
     return run(e, metrics, &scores);
 }
 
+static ls_status rank_labels(ls_evaluation *e, ls_scores *scores)
+{
+    const int64_t n_labels = e->engine->targets.n_columns, n_own = e->end - e->begin;
+    if (n_labels == 1) return ls_ranking_auc(e->session, e->keys, n_own, &scores->roc_auc);
+    double sum = 0;
+    int64_t n_defined = 0;
+    LS_TRY(ls_session_agree(e->session, ls_alloc(&scores->label_roc_auc, (size_t)n_labels,
+                                                 sizeof *scores->label_roc_auc, "areas of labels")));
+    for (int64_t i = 0; i < n_labels; i++) {
+        double *auc = &scores->label_roc_auc[i];
+        LS_TRY(ls_ranking_auc(e->session, e->keys ? e->keys + i * n_own : NULL, n_own, auc));
+        if (isnan(*auc)) continue;
+        sum += *auc;
+        n_defined++;
+    }
+    if (n_defined > 0) scores->roc_auc = sum / (double)n_defined;
+    return LS_OK;
+}
+
 ls_status ls_evaluate_scores(ls_session *session, const ls_model *model, ls_dataset *dataset, bool roc_auc,
                              const ls_progress *progress, ls_scores *scores)
 {
@@ -255,15 +280,13 @@ ls_status ls_evaluate_scores(ls_session *session, const ls_model *model, ls_data
     ls_score_sums sums;
     *scores = (ls_scores){0};
     if (roc_auc && model->loss != LS_BINARY_CROSSENTROPY)
-        return ls_fail(LS_E_USAGE, "the area under the ROC curve is of two classes: the model's loss is %s",
+        return ls_fail(LS_E_USAGE,
+                       "areas under ROC curves are of two classes or of labels: the model's loss is %s",
                        ls_loss_name(model->loss));
-    if (roc_auc && ls_model_n_outputs(model) > 1)
-        return ls_fail(LS_E_USAGE, "the area under the ROC curve is of one label: the model has %lld",
-                       (long long)ls_model_n_outputs(model));
     LS_TRY(create(session, model, dataset, WANTS_SCORES | (roc_auc ? WANTS_KEYS : 0), progress, &e));
     ls_status status = run(e, &scores->metrics, &sums);
     if (status == LS_OK) status = ls_score_finish(session, model, sums, &e->confusion, scores);
-    if (status == LS_OK && roc_auc) status = ls_ranking_auc(session, e->keys, e->n_keys, &scores->roc_auc);
+    if (status == LS_OK && roc_auc) status = rank_labels(e, scores);
     ls_evaluation_destroy(e);
     return status;
 }

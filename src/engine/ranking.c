@@ -9,14 +9,13 @@
 
 enum { BUCKETS = 1 << 16, DIGIT_BITS = 16, DIGITS = 1 << DIGIT_BITS, PASSES = 4 };
 
-/* By equal parts of [0, 1]: what is in a higher bucket is ranked higher. */
+/* By equal parts of [0, 1]: what is in a higher bucket is ranked higher, what is no number the highest. */
 static int64_t bucket_of(uint64_t key)
 {
     const uint64_t bits = key >> 1;
     double p;
     memcpy(&p, &bits, sizeof p);
-    const int64_t bucket = (int64_t)(p * BUCKETS);
-    return bucket < BUCKETS ? bucket : BUCKETS - 1;
+    return p < 1 ? (int64_t)(p * BUCKETS) : BUCKETS - 1;
 }
 
 /* By digits of 16 bits, the lowest first; after an even number of passes the keys are where they were. */

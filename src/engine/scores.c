@@ -136,5 +136,6 @@ void ls_scores_clear(ls_scores *scores)
 {
     ls_free(scores->classes);
     ls_free(scores->confusion);
+    ls_free(scores->label_roc_auc);
     *scores = (ls_scores){0};
 }

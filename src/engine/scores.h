@@ -38,8 +38,8 @@ static inline uint64_t ls_ranking_key(double p, bool positive)
 
 /* The area under the ROC curve of all ranks' predictions, n keys of this rank, which are sorted: the share of
  * pairs of a positive and a negative one that are ranked right, ties by half (Mann and Whitney's U), exact.
- * Each rank sorts a range of predictions. Takes twice the memory of the keys. NaN where there is one class
- * only. Collective. LS_E_MEMORY. */
+ * Each rank sorts a range of predictions. Takes twice the memory of the keys beside them. NaN where
+ * there is one class only. Collective. LS_E_MEMORY. */
 ls_status ls_ranking_auc(ls_session *session, uint64_t *keys, int64_t n, double *auc);
 
 #endif

@@ -191,10 +191,13 @@ static ls_status train_saving_the_best(void)
 
 static ls_status evaluate(void)
 {
-    ls_metrics metrics;
-    memset(&metrics, 0, sizeof metrics);
-    const ls_status status = ls_evaluate(session, model, test_set, NULL, &metrics);
-    if (status == LS_OK) take_result(&metrics, sizeof metrics);
+    ls_scores scores;
+    const ls_status status = ls_evaluate_scores(session, model, test_set, true, NULL, &scores);
+    if (status == LS_OK) {
+        take_result(&scores.metrics, sizeof scores.metrics);
+        take_result(&scores.roc_auc, sizeof scores.roc_auc);
+    }
+    ls_scores_clear(&scores);
     return status;
 }
 

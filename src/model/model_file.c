@@ -94,22 +94,6 @@ static ls_status make_from_outline(const outline *shared, const layer_outline *l
     return LS_OK;
 }
 
-/* Gives rank 0's mean and variance to the others. */
-static ls_status share_normalization(ls_session *session, ls_model *model)
-{
-    const size_t n = (size_t)model->n_features;
-    double *both;
-    ls_status status = ls_alloc(&both, 2 * n, sizeof *both, "mean and variance");
-    if (status == LS_OK && session->rank == 0) memcpy(both, model->mean, 2 * n * sizeof *both);
-    status = ls_session_agree(session, status);
-    if (status == LS_OK) status = ls_broadcast(session, both, 2 * n * sizeof *both);
-    if (status == LS_OK)
-        status =
-            ls_session_agree(session, ls_model_set_normalization(model, both, both + n, "normalization"));
-    ls_free(both);
-    return status;
-}
-
 /* Gives rank 0's model to the others, whose *model is NULL. */
 static ls_status share(ls_session *session, outline *shared, ls_model **model)
 {
@@ -130,7 +114,7 @@ static ls_status share(ls_session *session, outline *shared, ls_model **model)
     ls_free(names);
     ls_free(layers);
     LS_TRY(status);
-    if (shared->normalizes) LS_TRY(share_normalization(session, *model));
+    if (shared->normalizes) LS_TRY(ls_model_share_normalization(session, *model));
     return ls_broadcast(session, (*model)->parameters,
                         (size_t)(*model)->n_parameters * ls_dtype_size((*model)->dtype));
 }

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 #include <xxhash.h>
 
 #include "base/memory.h"
@@ -35,6 +36,21 @@ ls_status ls_model_set_normalization(ls_model *model, const double *mean, const 
     model->mean = both;
     model->variance = both + n;
     return LS_OK;
+}
+
+ls_status ls_model_share_normalization(ls_session *session, ls_model *model)
+{
+    const size_t n = (size_t)model->n_features;
+    double *both;
+    ls_status status = ls_alloc(&both, 2 * n, sizeof *both, "mean and variance");
+    if (status == LS_OK && session->rank == 0) memcpy(both, model->mean, 2 * n * sizeof *both);
+    status = ls_session_agree(session, status);
+    if (status == LS_OK) status = ls_broadcast(session, both, 2 * n * sizeof *both);
+    if (status == LS_OK)
+        status =
+            ls_session_agree(session, ls_model_set_normalization(model, both, both + n, "normalization"));
+    ls_free(both);
+    return status;
 }
 
 uint64_t ls_model_weights_digest(const ls_model *model)

@@ -2,7 +2,7 @@
 #ifndef LS_MODEL_NORMALIZATION_H
 #define LS_MODEL_NORMALIZATION_H
 
-#include "base/fail.h"
+#include "comm/comm.h"
 #include "data/dataset.h"
 #include "lockstep/model.h"
 
@@ -10,6 +10,9 @@
  * place, if one is not finite in that dtype or a variance negative; LS_E_MEMORY. Local. */
 ls_status ls_model_set_normalization(ls_model *model, const double *mean, const double *variance,
                                      const char *place);
+
+/* Gives rank 0's, which it has, to the model of every rank. Collective. LS_E_MEMORY. */
+ls_status ls_model_share_normalization(ls_session *session, ls_model *model);
 
 /* A digest of the parameters and the normalization. Local. */
 uint64_t ls_model_weights_digest(const ls_model *model);

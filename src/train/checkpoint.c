@@ -15,6 +15,7 @@
 #include "base/memory.h"
 #include "comm/comm.h"
 #include "model/model_file.h"
+#include "model/normalization.h"
 
 /* Keras takes the reader for a file by its name: one of this form serves load_model and load_weights. */
 static const char prefix[] = "checkpoint-", suffix[] = ".weights.h5";
@@ -228,27 +229,37 @@ static void notice(const ls_train_observer *observer, const char *text)
     if (observer && observer->notice) observer->notice(observer->context, text);
 }
 
-static ls_status read_newest(const char *directory, ls_model *model, ls_optimizer_state *optimizer,
-                             const ls_train_observer *observer, char **text, char *path)
+/* The newest complete one with its configuration and its record, for the caller to free; *found is NULL if
+ * there is none. */
+static ls_status find_newest(const char *directory, const ls_train_observer *observer, ls_model **found,
+                             ls_training_config *config, char **text, char *path)
 {
     listing present;
-    ls_training_config config = {0};
+    *found = NULL;
     LS_TRY(list(directory, is_checkpoint, &present));
     ls_status status = LS_OK;
-    ls_model *found = NULL;
-    for (int i = present.n - 1; i >= 0 && !found; i--) {
+    for (int i = present.n - 1; i >= 0 && !*found; i--) {
         status = join(path, directory, present.entries[i]->d_name);
-        if (status == LS_OK) status = ls_model_file_read(path, &found, &config, text);
+        if (status == LS_OK) status = ls_model_file_read(path, found, config, text);
         if (status == LS_OK && !*text) {
             status = ls_fail(LS_E_INPUT, "%s: has no record of a training: it is no checkpoint", path);
-            ls_training_config_clear(&config);
-            ls_model_free(found);
-            found = NULL;
+            ls_training_config_clear(config);
+            ls_model_free(*found);
+            *found = NULL;
         }
         if (status != LS_E_INPUT) break;
         notice(observer, ls_error_message());
     }
     free_listing(&present);
+    return status;
+}
+
+static ls_status read_newest(const char *directory, ls_model *model, ls_optimizer_state *optimizer,
+                             const ls_train_observer *observer, char **text, char *path)
+{
+    ls_training_config config = {0};
+    ls_model *found;
+    ls_status status = find_newest(directory, observer, &found, &config, text, path);
     if (!found) return status;
     status = same_layers(path, found, model);
     if (status == LS_OK)
@@ -263,6 +274,35 @@ static ls_status read_newest(const char *directory, ls_model *model, ls_optimize
     }
     ls_model_free(found);
     return status;
+}
+
+/* What is wrong with the files is told when they are read to be gone on with. */
+static ls_status adopt_normalization(const char *directory, ls_model *model, bool *adopted)
+{
+    char path[PATH_SIZE];
+    ls_training_config config = {0};
+    ls_model *found;
+    char *text = NULL;
+    ls_status status = find_newest(directory, NULL, &found, &config, &text, path);
+    if (status == LS_E_INPUT) status = LS_OK;
+    if (found && found->mean && found->n_features == model->n_features && found->dtype == model->dtype) {
+        status = ls_model_set_normalization(model, found->mean, found->variance, path);
+        *adopted = status == LS_OK;
+    }
+    if (found) ls_training_config_clear(&config);
+    ls_model_free(found);
+    ls_free(text);
+    return status;
+}
+
+ls_status ls_checkpoint_adopt_normalization(ls_session *session, const char *directory, ls_model *model,
+                                            bool *adopted)
+{
+    *adopted = false;
+    LS_TRY(ls_session_agree(session,
+                            session->rank == 0 ? adopt_normalization(directory, model, adopted) : LS_OK));
+    LS_TRY(ls_broadcast(session, adopted, sizeof *adopted));
+    return *adopted ? ls_model_share_normalization(session, model) : LS_OK;
 }
 
 /* Gives rank 0's state to the others. */

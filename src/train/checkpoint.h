@@ -27,6 +27,12 @@ ls_status ls_checkpoint_read_newest(ls_session *session, const char *directory, 
                                     ls_optimizer_state *optimizer, const ls_train_observer *observer,
                                     char **text, char *name, size_t size);
 
+/* Gives the model the mean and variance of the newest complete checkpoint of directory, if there is one that
+ * has them for as many features in the same dtype. Rank 0 reads. Collective; arguments must agree.
+ * LS_E_MEMORY. */
+ls_status ls_checkpoint_adopt_normalization(ls_session *session, const char *directory, ls_model *model,
+                                            bool *adopted);
+
 /* Prepares the directory for a run: makes it, locks it on rank 0 until *lock is given to
  * ls_checkpoint_release or the process ends, removes what a killed run left half written. LS_E_USAGE if
  * another run holds the lock (and does not leave within seconds), or if fresh and there are checkpoints,

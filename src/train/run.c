@@ -110,8 +110,8 @@ static ls_status resume(ls_run *r)
     r->saved_iterations = ls_run_iterations(r);
     LS_TRY(ls_checkpoint_prune(r->session, r->options->checkpoint_dir, r->options->checkpoint_keep,
                                r->saved_iterations));
-    ls_run_notice(r, "resumed from %s, after epoch %lld, step %lld", path, (long long)r->position.epoch,
-                  (long long)r->position.step);
+    ls_run_notice(r, "resumed from %s, after epoch %lld, step %lld%s", path, (long long)r->position.epoch,
+                  (long long)r->position.step, r->knows_normalization ? ", with its mean and variance" : "");
     return LS_OK;
 }
 
@@ -129,6 +129,15 @@ static ls_status make_optimizer(ls_run *r)
     if (status == LS_OK && options->start) ls_optimizer_continue(r->optimizer, options->start);
     if (status == LS_OK) r->initial_iterations = r->optimizer->iterations;
     return status;
+}
+
+/* A resumed run knows mean and variance; that the data are the same is seen from their digest. */
+static ls_status normalize(ls_run *r, ls_dataset *dataset)
+{
+    if (r->options->resume)
+        LS_TRY(ls_checkpoint_adopt_normalization(r->session, r->options->checkpoint_dir, r->model,
+                                                 &r->knows_normalization));
+    return r->knows_normalization ? LS_OK : ls_normalize(r->session, r->model, dataset);
 }
 
 ls_status ls_run_prepare(ls_run *r, ls_dataset *dataset)
@@ -157,7 +166,7 @@ ls_status ls_run_prepare(ls_run *r, ls_dataset *dataset)
                           &r->tree));
     ls_place_at(LS_AT_READ, -1);
     const double begin = ls_now();
-    if (options->normalize) LS_TRY(ls_normalize(r->session, r->model, dataset));
+    if (options->normalize) LS_TRY(normalize(r, dataset));
     LS_TRY(ls_session_agree(r->session, ls_model_open_inputs(r->model, dataset, &r->inputs)));
     const ls_status read =
         ls_batches_create(&r->order, r->inputs, r->engine, r->tree, options->memory, &r->batches);

@@ -31,6 +31,7 @@ typedef struct ls_run {
     ls_batches *batches;
     ls_optimizer_state *optimizer;
     bool has_penalty;
+    bool knows_normalization;   /* from the checkpoint: the data were not asked */
     int64_t initial_iterations; /* of the optimizer, before the run */
     ls_evaluation *validation;  /* or NULL */
     int lock;                   /* of the checkpoint directory, on rank 0 */

@@ -10,7 +10,7 @@ typedef struct ls_plan_memory {
     int64_t program;  /* libraries, MPI, buffers for reading */
     int64_t network;  /* weights, and what the engine needs beside them */
     int64_t exchange; /* sums on their way between ranks */
-    int64_t rows;     /* of the data */
+    int64_t rows;     /* of the data, those to validate on too */
     int64_t writing;  /* of a model file or checkpoint: rank 0 alone */
 } ls_plan_memory;
 

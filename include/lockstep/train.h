@@ -46,7 +46,8 @@ typedef struct ls_train_options {
     bool
         normalize; /* give the model the mean and variance of the training data, Keras' Normalization.adapt */
     int64_t memory; /* bytes of each rank for rows: those that fit are kept after the first epoch, others are
-                       read again in each. Never changes a bit. A step takes what it needs in any case. */
+                       read again in each; validation data are kept if all of them fit beside. Never changes a
+                       bit. A step takes what it needs in any case. */
     /* What follows from a measure at the end of each epoch, as in Keras' EarlyStopping, ReduceLROnPlateau and
      * ModelCheckpoint(save_best_only). */
     const char *monitor;    /* the measure: one of ls_metrics_names, with val_ that of validation data */

@@ -383,6 +383,12 @@ ls_status ls_dataset_read_rows(ls_dataset *dataset, ls_dtype dtype, int64_t firs
     return ls_dataset_read_segments(dataset, dtype, &segment, 1, x, y);
 }
 
+bool ls_dataset_is_held(const ls_dataset *dataset, ls_dtype dtype)
+{
+    while (dataset->whole && !dataset->held_x) dataset = dataset->whole;
+    return dataset->held_x && dataset->held_dtype == dtype;
+}
+
 ls_status ls_dataset_hold(ls_dataset *dataset, ls_dtype dtype, int64_t memory)
 {
     const ls_targets targets = ls_dataset_targets(dataset);

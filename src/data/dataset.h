@@ -43,6 +43,9 @@ ls_status ls_dataset_hold(ls_dataset *dataset, ls_dtype dtype, int64_t memory);
 ls_status ls_dataset_open_scaled(ls_dataset *whole, ls_dtype dtype, const double *mean,
                                  const double *variance, ls_dataset **scaled);
 
+/* Whether reading with that dtype copies rows that are held. Local. */
+bool ls_dataset_is_held(const ls_dataset *dataset, ls_dtype dtype);
+
 /* Says that these rows will be read soon, so that they come from the disk while others are in use. Local. */
 void ls_dataset_expect(const ls_dataset *dataset, const ls_segment *segments, int64_t n_segments);
 

@@ -2,8 +2,6 @@
 
 #include "base/memory.h"
 
-enum { BUFFER_BYTES = 4 << 20 };
-
 struct ls_row_reader {
     ls_dataset *dataset;
     ls_dtype dtype;
@@ -15,9 +13,10 @@ struct ls_row_reader {
     char *x, *y;
 };
 
-ls_status ls_row_reader_create(ls_dataset *dataset, ls_dtype dtype, int64_t end_row, int64_t min_rows,
-                               ls_row_reader **result)
+ls_status ls_row_reader_create(ls_dataset *dataset, ls_dtype dtype, int64_t begin_row, int64_t end_row,
+                               int64_t min_rows, int64_t memory, ls_row_reader **result)
 {
+    const int64_t n_rows = end_row - begin_row;
     ls_row_reader *reader;
     *result = NULL;
     LS_TRY(ls_alloc(&reader, 1, sizeof *reader, "row buffer"));
@@ -27,10 +26,14 @@ ls_status ls_row_reader_create(ls_dataset *dataset, ls_dtype dtype, int64_t end_
     reader->dataset = dataset;
     reader->dtype = dtype;
     reader->end_row = end_row;
-    reader->capacity = (int64_t)(BUFFER_BYTES / reader->row_size);
+    reader->capacity = (int64_t)(LS_ROW_READER_BYTES / reader->row_size);
     if (reader->capacity < min_rows) reader->capacity = min_rows;
+    if (n_rows <= memory / (int64_t)(reader->row_size + reader->y_size) &&
+        !ls_dataset_is_held(dataset, dtype))
+        reader->capacity = n_rows;
     /* Short trainings, of which a search has many, would spend their time in clearing more. */
-    if (reader->capacity > end_row) reader->capacity = end_row > 0 ? end_row : 1;
+    if (reader->capacity > n_rows) reader->capacity = n_rows;
+    if (reader->capacity < 1) reader->capacity = 1;
     ls_status status = ls_alloc(&reader->x, (size_t)reader->capacity, reader->row_size, "row buffer");
     if (status == LS_OK && ls_dataset_has_y(dataset))
         status = ls_alloc(&reader->y, (size_t)reader->capacity, reader->y_size, "label buffer");

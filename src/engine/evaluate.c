@@ -42,6 +42,7 @@ struct ls_evaluation {
     int64_t piece_rows;
     int64_t begin, end; /* this rank's rows */
     ls_dataset *inputs;
+    int64_t memory;        /* for them */
     ls_row_reader *reader; /* NULL where there are none */
     int wants;             /* bits */
     /* For scores alone: */
@@ -167,7 +168,8 @@ static ls_status open_own_rows(ls_evaluation *e, ls_dataset *dataset)
         LS_TRY(ls_alloc(&e->keys, (size_t)((e->end - e->begin) * ls_model_n_outputs(model)), sizeof *e->keys,
                         "predictions to be ranked"));
     LS_TRY(ls_model_open_inputs(model, dataset, &e->inputs));
-    return ls_row_reader_create(e->inputs, e->engine->model->dtype, e->end, e->piece_rows, &e->reader);
+    return ls_row_reader_create(e->inputs, e->engine->model->dtype, e->begin, e->end, e->piece_rows,
+                                e->memory, &e->reader);
 }
 
 static ls_status prepare(ls_evaluation *e, const ls_model *model, ls_dataset *dataset)
@@ -186,7 +188,7 @@ static ls_status prepare(ls_evaluation *e, const ls_model *model, ls_dataset *da
 }
 
 static ls_status create(ls_session *session, const ls_model *model, ls_dataset *dataset, int wants,
-                        const ls_progress *progress, ls_evaluation **result)
+                        int64_t memory, const ls_progress *progress, ls_evaluation **result)
 {
     const int64_t n_samples = ls_dataset_n_samples(dataset);
     ls_evaluation *e;
@@ -199,6 +201,7 @@ static ls_status create(ls_session *session, const ls_model *model, ls_dataset *
         e->session = session;
         e->progress = (ls_progress_part){session, progress, 0, n_samples, n_samples};
         e->wants = wants;
+        e->memory = memory;
         e->n_samples = n_samples;
         e->n_leaves = ls_evaluation_leaves(n_samples);
         e->piece_rows = ls_measured_rows(model, PIECE_ROWS);
@@ -213,9 +216,9 @@ static ls_status create(ls_session *session, const ls_model *model, ls_dataset *
 }
 
 ls_status ls_evaluation_create(ls_session *session, const ls_model *model, ls_dataset *dataset,
-                               const ls_progress *progress, ls_evaluation **evaluation)
+                               int64_t memory, const ls_progress *progress, ls_evaluation **evaluation)
 {
-    return create(session, model, dataset, 0, progress, evaluation);
+    return create(session, model, dataset, 0, memory, progress, evaluation);
 }
 
 void ls_evaluation_destroy(ls_evaluation *e)
@@ -283,7 +286,7 @@ ls_status ls_evaluate_scores(ls_session *session, const ls_model *model, ls_data
         return ls_fail(LS_E_USAGE,
                        "areas under ROC curves are of two classes or of labels: the model's loss is %s",
                        ls_loss_name(model->loss));
-    LS_TRY(create(session, model, dataset, WANTS_SCORES | (roc_auc ? WANTS_KEYS : 0), progress, &e));
+    LS_TRY(create(session, model, dataset, WANTS_SCORES | (roc_auc ? WANTS_KEYS : 0), 0, progress, &e));
     ls_status status = run(e, &scores->metrics, &sums);
     if (status == LS_OK) status = ls_score_finish(session, model, sums, &e->confusion, scores);
     if (status == LS_OK && roc_auc) status = rank_labels(e, scores);
@@ -296,7 +299,7 @@ ls_status ls_evaluate(ls_session *session, const ls_model *model, ls_dataset *da
 {
     ls_evaluation *evaluation;
     *metrics = (ls_metrics){0};
-    LS_TRY(ls_evaluation_create(session, model, dataset, progress, &evaluation));
+    LS_TRY(ls_evaluation_create(session, model, dataset, 0, progress, &evaluation));
     const ls_status status = ls_evaluation_run(evaluation, metrics);
     ls_evaluation_destroy(evaluation);
     return status;

@@ -54,19 +54,20 @@ static ls_status predict_own_rows(ls_session *session, ls_engine *engine, ls_dat
     const ls_model *model = engine->model;
     const int64_t n_samples = ls_dataset_n_samples(dataset);
     const int64_t piece_rows = ls_measured_rows(model, PIECE_ROWS);
-    const int64_t end = ls_split(n_samples, session->size, session->rank + 1);
+    const int64_t begin = ls_split(n_samples, session->size, session->rank),
+                  end = ls_split(n_samples, session->size, session->rank + 1);
     void *outputs = NULL, *classes = NULL;
     ls_row_reader *reader = NULL;
     ls_dataset *inputs = NULL;
     ls_status status = ls_model_open_inputs(model, dataset, &inputs);
-    if (status == LS_OK) status = ls_row_reader_create(inputs, model->dtype, end, piece_rows, &reader);
+    if (status == LS_OK)
+        status = ls_row_reader_create(inputs, model->dtype, begin, end, piece_rows, 0, &reader);
     if (status == LS_OK)
         status = ls_alloc(&outputs, (size_t)(piece_rows * ls_model_n_outputs(model)),
                           ls_dtype_size(model->dtype), "predictions");
     if (status == LS_OK)
         status = ls_alloc(&classes, (size_t)(piece_rows * n_classes_of_row(model)),
                           class_type(model) == LS_FILE_INT64 ? sizeof(int64_t) : 1, "predicted classes");
-    const int64_t begin = ls_split(n_samples, session->size, session->rank);
     for (int64_t row = begin, rows; row < end && status == LS_OK; row += rows) {
         const void *x, *y;
         rows = end - row < piece_rows ? end - row : piece_rows;

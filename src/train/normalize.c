@@ -127,7 +127,8 @@ static ls_status prepare(moments *m, ls_dataset *dataset)
     LS_TRY(ls_alloc(&m->piece_mean, 1, row_size, "means of the features"));
     LS_TRY(ls_alloc(&m->piece_squares, 1, row_size, "variances of the features"));
     LS_TRY(ls_alloc(&m->partial, (size_t)levels, m->layout.size, "variances of the features"));
-    LS_TRY(ls_row_reader_create(dataset, LS_FLOAT64, leaf_begin(m, m->end_leaf), PIECE_ROWS, &m->reader));
+    LS_TRY(ls_row_reader_create(dataset, LS_FLOAT64, leaf_begin(m, m->first_leaf), leaf_begin(m, m->end_leaf),
+                                PIECE_ROWS, 0, &m->reader));
     for (int64_t leaf = m->first_leaf; leaf < m->end_leaf; leaf++) LS_TRY(read_leaf(m, leaf));
     return LS_OK;
 }

@@ -10,7 +10,9 @@
 #include "comm/node_sum.h"
 #include "data/dataset_digest.h"
 #include "data/order.h"
+#include "data/row_reader.h"
 #include "engine/engine.h"
+#include "engine/evaluate.h"
 #include "model/keras_h5.h"
 #include "train/calibrate.h"
 #include "train/optimizer.h"
@@ -166,6 +168,24 @@ static int64_t all_rows_bytes(const ls_plan *plan, const ls_order *order, const 
     return *least + plan->max_rank_rows * row;
 }
 
+/* Counts the rows that the model is measured on after each epoch, kept by evaluation as a whole if at all, in
+ * what the others have left of the memory. */
+static void find_validation_rows(ls_plan *plan, const ls_model *model, const ls_train_options *options)
+{
+    const ls_targets targets = ls_engine_targets(model);
+    const int64_t n = ls_dataset_n_samples(options->validation), n_leaves = ls_evaluation_leaves(n),
+                  rows = ((n_leaves - 1) / plan->n_ranks + 1) * ((n - 1) / n_leaves + 1),
+                  size = (int64_t)ls_dtype_size(model->dtype),
+                  bytes = rows * (model->n_features + ls_targets_row_values(&targets)) * size,
+                  stored = ls_dataset_stored_bytes(options->validation);
+    plan->first_epoch_bytes += stored;
+    if (bytes <= options->memory - plan->memory.rows) {
+        plan->memory.rows += bytes;
+    } else if (rows * model->n_features * size > LS_ROW_READER_BYTES) {
+        plan->epoch_bytes += stored;
+    }
+}
+
 /* Their memory, and what of the file is read again in every epoch. */
 static void find_rows(ls_plan *plan, const ls_order *order, const ls_model *model,
                       const ls_train_options *options, const ls_calibration *calibration)
@@ -177,6 +197,7 @@ static void find_rows(ls_plan *plan, const ls_order *order, const ls_model *mode
                         : options->memory > least ? (double)(options->memory - least) / (double)(all - least)
                                                   : 0;
     plan->epoch_bytes = (int64_t)((1 - kept) * (double)plan->first_epoch_bytes);
+    if (options->validation) find_validation_rows(plan, model, options);
 }
 
 static ls_status exchange_bytes(const ls_plan *plan, const ls_model *model, int busiest, int64_t *bytes)

@@ -168,13 +168,17 @@ ls_status ls_run_prepare(ls_run *r, ls_dataset *dataset)
     const double begin = ls_now();
     if (options->normalize) LS_TRY(normalize(r, dataset));
     LS_TRY(ls_session_agree(r->session, ls_model_open_inputs(r->model, dataset, &r->inputs)));
+    const int64_t before = ls_alloc_live_bytes();
     const ls_status read =
         ls_batches_create(&r->order, r->inputs, r->engine, r->tree, options->memory, &r->batches);
+    const int64_t rows_bytes = ls_alloc_live_bytes() - before;
     r->times.io += ls_now() - begin;
     LS_TRY(ls_session_agree(r->session, read));
     LS_TRY(make_optimizer(r));
+    /* What the rows to train on have left. */
+    const int64_t left = options->memory - rows_bytes;
     if (options->validation)
-        LS_TRY(ls_evaluation_create(r->session, r->model, options->validation, NULL, &r->validation));
+        LS_TRY(ls_evaluation_create(r->session, r->model, options->validation, left, NULL, &r->validation));
     LS_TRY(make_settings(r, dataset));
     if (options->resume) return resume(r);
     tell_start(r);

@@ -77,6 +77,12 @@ def check_bytes(lockstep, data, n_samples, n_features):
     check(told["first_epoch_bytes"] == all_bytes and told["epoch_bytes"] == 0, "bytes to read:", told)
     half = plan(lockstep, data, ["--shuffle", "none", "--memory", n_samples * (n_features + 1) * 2, "--batch-size", 1000], 0, 0)
     check(0.45 * all_bytes < half["epoch_bytes"] < 0.55 * all_bytes, "bytes to read where half of the rows fit:", half)
+    # Two thirds to train on come first; the others fit beside them, or not at all.
+    split = ["--validation-split", 1 / 3, "--batch-size", 1000, "--shuffle", "none"]
+    told = plan(lockstep, data, split, 0, 0)
+    check(told["first_epoch_bytes"] == all_bytes and told["epoch_bytes"] == 0, "bytes to read with validation:", told)
+    told = plan(lockstep, data, [*split, "--memory", n_samples * (n_features + 1) * 3], 0, 0)
+    check(abs(told["epoch_bytes"] - all_bytes / 3) < 0.01 * all_bytes, "bytes to read where validation does not fit:", told)
 
 
 def check_node(lockstep, data):
@@ -116,6 +122,7 @@ def main():
         check_memory(lockstep, small, model, ranks, ["--hidden", "512,512", "--batch-size", 1000, "--dtype", "float64"])
     for shuffle in ("none", "epoch"):  # not all rows fit
         check_memory(lockstep, data, model, 0, ["--batch-size", 1000, "--shuffle", shuffle, "--memory", "16M"])
+    check_memory(lockstep, data, model, 0, ["--batch-size", 1000, "--validation-split", 0.9])
     check_memory(lockstep, data, model, 0, ["--batch-size", 8, "--shuffle", "none", "--engine", "reference"])
     check_memory(lockstep, small, model, 2, ["--hidden", "128,128", "--batch-size", 256, "--engine", "blas"])
     check_bytes(lockstep, data, 300000, 20)

@@ -34,6 +34,8 @@ static void print_roc_areas(const ls_model *model, const ls_scores *scores)
     const int64_t n = scores->label_roc_auc ? ls_model_n_outputs(model) : 0;
     if (!isnan(scores->roc_auc))
         print_value(n > 0 ? "mean area under ROC curves" : "area under the ROC curve", scores->roc_auc);
+    if (!isnan(scores->roc_auc) && n > MAX_LINES)
+        printf("  (of %lld labels; --json has each one's)\n", (long long)n);
     for (int64_t i = 0; i < n && n <= MAX_LINES; i++) {
         char name[40];
         snprintf(name, sizeof name, "  label %lld", (long long)i);
@@ -105,9 +107,10 @@ static void print_each_class(const ls_scores *scores)
     const int64_t n = all ? scores->n_classes : find_told(scores, scores->n_classes, class_is_before, told);
     printf("  class   samples  precision    recall        F1\n");
     for (int64_t i = 0; i < n; i++) {
+        const ls_class_scores *class = &scores->classes[all ? i : told[i]];
         char name[24];
         snprintf(name, sizeof name, "%lld", (long long)(all ? i : told[i]));
-        print_class(name, &scores->classes[all ? i : told[i]]);
+        if (all || class->n_samples > 0) print_class(name, class);
     }
     if (!all) printf("  (the lowest F1 of %lld classes; --json has all)\n", (long long)scores->n_classes);
     print_class("mean", &scores->mean);
@@ -134,6 +137,10 @@ static void print_confusions(const ls_scores *scores)
 {
     int64_t told[N_TOLD + 1];
     const int n = find_told(scores, scores->n_cells, cell_is_before, told);
+    if (n == 0 || scores->confusion[told[0]].real == scores->confusion[told[0]].predicted) {
+        printf("  no class is confused with another one\n");
+        return;
+    }
     printf("  most frequent confusions (--json has the whole matrix)\n"
            "   real   pred   samples  %% of real\n");
     for (int i = 0; i < n; i++) {
@@ -245,7 +252,7 @@ json_t *cli_scores_json(const ls_model *model, const ls_scores *scores)
     json_t *object = json_pack("{s:I}", "samples", (json_int_t)m->n_samples);
     for (int i = 0; i < n; i++) put(object, list[i].name, ls_metrics_value(m, list[i].name));
     if (model->loss == LS_BINARY_CROSSENTROPY) put(object, "f1", ls_metrics_f1(m));
-    if (!isnan(scores->roc_auc)) put(object, "roc_auc", scores->roc_auc);
+    if (!isnan(scores->roc_auc) || scores->label_roc_auc) put(object, "roc_auc", scores->roc_auc);
     if (scores->label_roc_auc) {
         json_t *areas = json_array();
         for (int64_t i = 0; i < ls_model_n_outputs(model); i++)

@@ -5,8 +5,8 @@
 #include "dataset_files_unit.h"
 #include "lockstep/train.h"
 
-/* More on each of four ranks than the few MB that are kept anyway. */
-enum { N_TRAIN = 600, N_VALIDATION = 80000, N_FEATURES = 64, EPOCHS = 3 };
+/* RANK_ROWS are more than the few MB that are kept anyway. */
+enum { N_TRAIN = 600, RANK_ROWS = 20000, N_FEATURES = 64, EPOCHS = 3 };
 
 static haddr_t validation_at; /* where /validation/X begins in the file */
 
@@ -22,20 +22,18 @@ static void write_set(hid_t file, const char *x_path, const char *y_path, int64_
     free(y);
 }
 
-static int write_file(void **state)
+static void write_file(void)
 {
-    begin_test(state);
     if (session->rank == 0) {
         const hid_t file = new_file("data.h5");
         write_set(file, "/train/X", "/train/y", N_TRAIN);
-        write_set(file, "/validation/X", "/validation/y", N_VALIDATION);
+        write_set(file, "/validation/X", "/validation/y", RANK_ROWS * session->size);
         const hid_t x = H5Dopen2(file, "/validation/X", H5P_DEFAULT);
         validation_at = H5Dget_offset(x);
         H5Dclose(x);
         H5Fclose(file);
     }
     barrier();
-    return 0;
 }
 
 /* After the first epoch the file has other rows, while the ranks wait for this one's next step. */
@@ -44,7 +42,7 @@ static void change_rows(void *context, const ls_train_progress *progress)
     const float row[N_FEATURES] = {3, -2, 1};
     if (progress->step < progress->n_steps || progress->epoch > 0) return;
     const int file = open(context, O_WRONLY);
-    for (int64_t i = 0; i < N_VALIDATION; i++)
+    for (int64_t i = 0; i < RANK_ROWS * session->size; i++)
         assert_int_equal(pwrite(file, row, sizeof row, (off_t)validation_at + i * (off_t)sizeof row),
                          sizeof row);
     close(file);
@@ -78,24 +76,19 @@ static void train(int64_t memory, bool changes, double losses[EPOCHS])
     ls_dataset_close(sets[1]);
 }
 
-static void rows_that_fit_are_read_once(void **state)
+static void rows_that_fit_are_read_once_and_others_again(void **state)
 {
-    (void)state;
     const int64_t all = 64 << 20, none = 0;
     double wanted[EPOCHS], found[EPOCHS];
+    write_file();
     train(all, false, wanted);
     train(none, false, found);
     assert_memory_equal(found, wanted, sizeof wanted);
     train(all, true, found);
     assert_memory_equal(found, wanted, sizeof wanted);
-}
-
-static void others_are_read_again(void **state)
-{
-    (void)state;
-    double wanted[EPOCHS], found[EPOCHS];
-    train(0, false, wanted);
-    train(0, true, found);
+    begin_test(state);
+    write_file();
+    train(none, true, found);
     assert_memory_equal(found, wanted, sizeof wanted[0]);
     assert_true(found[1] != wanted[1]);
 }
@@ -103,8 +96,6 @@ static void others_are_read_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(rows_that_fit_are_read_once, write_file, begin_test),
-        cmocka_unit_test_setup_teardown(others_are_read_again, write_file, begin_test),
-    };
-    return run_dataset_tests(tests, sizeof tests / sizeof tests[0]);
+        cmocka_unit_test_setup(rows_that_fit_are_read_once_and_others_again, begin_test)};
+    return run_dataset_tests(tests, 1);
 }

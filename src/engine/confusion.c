@@ -7,15 +7,13 @@
 enum { FIRST_CAPACITY = 64, PIECE = 1 << 12 /* pairs in a message */, TAG = 2 };
 
 /* Where the pair is or may be put. */
-static ls_confusion_cell *find(const ls_confusion *confusion, const ls_confusion_cell *pair)
+static ls_confusion_cell *find(const ls_confusion *confusion, int64_t real, int64_t predicted)
 {
     const uint64_t mask = (uint64_t)confusion->capacity - 1;
-    uint64_t at =
-        ((uint64_t)pair->real * 0x9e3779b97f4a7c15U + (uint64_t)pair->predicted) * 0xbf58476d1ce4e5b9U;
+    uint64_t at = ((uint64_t)real * 0x9e3779b97f4a7c15U + (uint64_t)predicted) * 0xbf58476d1ce4e5b9U;
     for (at ^= at >> 32;; at++) {
         ls_confusion_cell *cell = &confusion->cells[at & mask];
-        if (cell->n_samples == 0 || (cell->real == pair->real && cell->predicted == pair->predicted))
-            return cell;
+        if (cell->n_samples == 0 || (cell->real == real && cell->predicted == predicted)) return cell;
     }
 }
 
@@ -24,20 +22,22 @@ static ls_status grow(ls_confusion *confusion)
     const ls_confusion old = *confusion;
     ls_confusion larger = {.capacity = old.capacity > 0 ? 2 * old.capacity : FIRST_CAPACITY, .n = old.n};
     LS_TRY(ls_alloc(&larger.cells, (size_t)larger.capacity, sizeof *larger.cells, "confusion matrix"));
-    for (int64_t i = 0; i < old.capacity; i++)
-        if (old.cells[i].n_samples > 0) *find(&larger, &old.cells[i]) = old.cells[i];
+    for (const ls_confusion_cell *cell = old.cells; cell < old.cells + old.capacity; cell++)
+        if (cell->n_samples > 0) *find(&larger, cell->real, cell->predicted) = *cell;
     ls_free(old.cells);
     *confusion = larger;
     return LS_OK;
 }
 
-ls_status ls_confusion_add(ls_confusion *confusion, ls_confusion_cell pair)
+ls_status ls_confusion_add(ls_confusion *confusion, int64_t real, int64_t predicted, int64_t n_samples)
 {
     if (2 * confusion->n >= confusion->capacity) LS_TRY(grow(confusion));
-    ls_confusion_cell *cell = find(confusion, &pair);
-    confusion->n += cell->n_samples == 0;
-    pair.n_samples += cell->n_samples;
-    *cell = pair;
+    ls_confusion_cell *cell = find(confusion, real, predicted);
+    if (cell->n_samples == 0) {
+        *cell = (ls_confusion_cell){.real = real, .predicted = predicted};
+        confusion->n++;
+    }
+    cell->n_samples += n_samples;
     return LS_OK;
 }
 
@@ -84,7 +84,8 @@ static ls_status receive_pairs(ls_session *session, int from, ls_confusion_cell 
         LS_TRY(ls_mpi_check(MPI_Recv(room, (int)(n * (int64_t)sizeof *room), MPI_BYTE, from, TAG,
                                      session->comm, MPI_STATUS_IGNORE),
                             "MPI_Recv"));
-        for (int64_t i = 0; i < n && status == LS_OK; i++) status = ls_confusion_add(confusion, room[i]);
+        for (int64_t i = 0; i < n && status == LS_OK; i++)
+            status = ls_confusion_add(confusion, room[i].real, room[i].predicted, room[i].n_samples);
     }
     return status;
 }

@@ -12,8 +12,8 @@ typedef struct ls_confusion {
     int64_t capacity, n;
 } ls_confusion;
 
-/* Adds samples of a pair of classes. LS_E_MEMORY. Local. */
-ls_status ls_confusion_add(ls_confusion *confusion, ls_confusion_cell pair);
+/* Adds n_samples, at least 1, of a pair of classes. LS_E_MEMORY. Local. */
+ls_status ls_confusion_add(ls_confusion *confusion, int64_t real, int64_t predicted, int64_t n_samples);
 
 /* Moves the pairs of all ranks to rank 0 and sorts them there by real and then by predicted class, the first
  * n of cells; the other ranks have none then. Along a tree, so no rank holds more than what it brings

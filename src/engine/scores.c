@@ -23,9 +23,7 @@ static ls_status add_class(const ls_model *model, const ls_targets *targets, con
     int64_t n_greater = 0;
     for (int64_t i = 0; i < n; i++) n_greater += ls_value_at(model->dtype, outputs, row * n + i) > p;
     *n_in_top += n_greater < LS_TOP_K;
-    return ls_confusion_add(
-        confusion,
-        (ls_confusion_cell){real, ls_value_greatest(model->dtype, outputs, row * n, n), .n_samples = 1});
+    return ls_confusion_add(confusion, real, ls_value_greatest(model->dtype, outputs, row * n, n), 1);
 }
 
 static void add_numbers(const ls_model *model, const ls_targets *targets, const void *y, const void *outputs,
@@ -105,8 +103,7 @@ static ls_status add_two_classes(const ls_metrics *m, ls_confusion *confusion)
 {
     const int64_t counts[2][2] = {{m->tn, m->fp}, {m->fn, m->tp}};
     for (int64_t i = 0; i < 4; i++)
-        if (counts[i / 2][i % 2] > 0)
-            LS_TRY(ls_confusion_add(confusion, (ls_confusion_cell){i / 2, i % 2, counts[i / 2][i % 2]}));
+        if (counts[i / 2][i % 2] > 0) LS_TRY(ls_confusion_add(confusion, i / 2, i % 2, counts[i / 2][i % 2]));
     return LS_OK;
 }
 

@@ -172,7 +172,7 @@ static void gradient(const ls_simd_network *network, const void *parameters, con
         forward(network, parameters, packed, n_steps, width, workspace, true);
         finish(network, packed, n_steps, width, workspace, true, losses, measures);
         for (int64_t l = network->n_layers - 1; l > 0; l--)
-            backward_layer(network, &network->layers[l], parameters, workspace, n_steps * n_parts);
+            backward_layer(&network->layers[l], parameters, workspace, n_steps * n_parts);
         for (int64_t i = 0; i < network->n_tiles; i++)
             add_narrow_tile(&network->tiles[i], workspace, n_steps * n_parts, n_parts, begin == 0 && !add,
                             sums);

@@ -129,9 +129,9 @@ typedef struct ls_simd_group {
 typedef struct ls_simd_kernel {
     const char *name; /* of the instruction set */
     int lanes;        /* of a hardware vector */
-    /* Copies the weights of layers that are arranged so that products read them one after the other: the
-     * columns of a wide kernel lie pages apart. arranged has room for twice n_parameters values. Worth it for
-     * more than a few vectors of samples. */
+    /* Copies the weights of layers that are arranged so that the products forward read them one after the
+     * other: the terms of a wide kernel lie pages apart, those backward side by side. arranged has room for
+     * n_parameters values. Worth it for more than a few vectors of samples. */
     void (*arrange)(const ls_simd_network *network, const void *parameters, void *arranged);
     /* Sums over the group's samples: the gradient to sums, or with `add`, for a group of 2 to LS_SIMD_STEPS
      * steps, added to them; the rest added to *measures. workspace has n_rows rows. A group of more than

@@ -32,7 +32,7 @@ typedef struct dense {
     int64_t n_in;
     const REAL *w;
     int64_t step_in, step_out;
-    const REAL *arranged; /* w as arrange_dense leaves it, or NULL */
+    const REAL *arranged; /* forward, w as arrange leaves it, or NULL */
     REAL *out;
     int64_t n_out;
     const REAL *bias;         /* of the rows of out, forward */
@@ -86,12 +86,6 @@ ALWAYS_INLINE void dense_block(int n_j, int n_v, bool backward, const dense *d, 
         }
 }
 
-static const REAL *arranged_weights(const ls_simd_network *network, const ls_simd_layer *layer, bool backward)
-{
-    if (!network->arranged || !layer->is_arranged) return NULL;
-    return (const REAL *)network->arranged + layer->kernel + (backward ? network->n_parameters : 0);
-}
-
 /* Rows [begin, end) of out, a panel. */
 typedef struct panel {
     int64_t begin, end;
@@ -101,7 +95,7 @@ ALWAYS_INLINE void dense_vectors(int n_v, bool backward, const dense *d, panel r
 {
     const int n_rows = n_v == 1 ? SINGLE_ROWS : n_v == BLOCK_VECTORS ? BLOCK_ROWS : 2;
     int64_t j = rows.begin;
-    if (d->arranged && n_rows == BLOCK_ROWS) {
+    if (!backward && d->arranged && n_rows == BLOCK_ROWS) {
         const int64_t length = part.end - part.begin;
         const REAL *w = d->arranged + part.begin * (d->n_out / BLOCK_ROWS * BLOCK_ROWS - BLOCK_ROWS);
         for (; j + n_rows <= rows.end; j += n_rows)
@@ -173,7 +167,9 @@ static void forward_layer(const ls_simd_network *network, const ls_simd_layer *l
                      .w = parameters + layer->kernel,
                      .step_in = layer->units,
                      .step_out = 1,
-                     .arranged = arranged_weights(network, layer, false),
+                     .arranged = network->arranged && layer->is_arranged
+                                     ? (const REAL *)network->arranged + layer->kernel
+                                     : NULL,
                      .out = row_at(workspace, layer->output_row),
                      .n_out = layer->units,
                      .bias = parameters + layer->bias,
@@ -182,15 +178,13 @@ static void forward_layer(const ls_simd_network *network, const ls_simd_layer *l
 }
 
 /* From the derivatives of this layer to those of the layer below. */
-static void backward_layer(const ls_simd_network *network, const ls_simd_layer *layer, const REAL *parameters,
-                           REAL *workspace, int64_t n_v)
+static void backward_layer(const ls_simd_layer *layer, const REAL *parameters, REAL *workspace, int64_t n_v)
 {
     const dense d = {.in = row_at(workspace, layer->delta_row),
                      .n_in = layer->units,
                      .w = parameters + layer->kernel,
                      .step_in = 1,
                      .step_out = layer->units,
-                     .arranged = arranged_weights(network, layer, true),
                      .out = row_at(workspace, layer[-1].delta_row),
                      .n_out = layer->n_inputs,
                      .activation = layer[-1].backward,

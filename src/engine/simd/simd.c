@@ -111,7 +111,7 @@ static ls_status simd_create(ls_engine *engine)
     LS_TRY(ls_alloc(&state->outputs, n_measured * (size_t)ls_model_n_outputs(model), size, "outputs"));
     for (int64_t l = 0; l < model->n_layers && !state->arranged; l++)
         if (state->network.layers[l].is_arranged)
-            LS_TRY(ls_alloc(&state->arranged, 2 * (size_t)model->n_parameters, size, "arranged weights"));
+            LS_TRY(ls_alloc(&state->arranged, (size_t)model->n_parameters, size, "arranged weights"));
     for (size_t i = 0; i < row; i++) {
         if (model->dtype == LS_FLOAT32) {
             ((float *)state->workspace)[LS_SIMD_ROW_ONE * row + i] = 1;

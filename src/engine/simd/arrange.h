@@ -15,8 +15,6 @@ ALWAYS_INLINE int64_t part_length(int64_t n)
     return n <= MAX_TERMS ? n : (n - 1) / ((n - 1) / MAX_TERMS + 1) + 1;
 }
 
-enum { SOME_TERMS = 8 };           /* so few that their rows, pages apart, stay in the nearest cache */
-enum { AHEAD = 6 };                /* blocks */
 enum { LINE = 64 / sizeof(REAL) }; /* of a cache */
 
 /* n vectors, a power of two, as rows of a matrix: its columns one after the other. Each round deals the
@@ -33,42 +31,32 @@ ALWAYS_INLINE void deal(int n, vec *v)
     }
 }
 
-/* Some terms of a block of rows, which lie side by side in a term; the same terms of the next block are to go
- * far away. */
-ALWAYS_INLINE void arrange_block(int64_t n_terms, const REAL *w, int64_t step, REAL *to)
+/* Weights of some units and some terms of a layer. */
+typedef struct weights {
+    const REAL *from; /* the first term's first */
+    int64_t step;     /* from term to term */
+    int64_t n_terms, n_units;
+    REAL *to;
+} weights;
+
+/* Puts them down as dense_vectors reads them, one after the other: block after block of units, in each term
+ * after term. */
+ALWAYS_INLINE void arrange(const weights *w)
 {
-    for (int64_t i = 0; i < n_terms; i++)
-        for (int u = 0; u < BLOCK_ROWS; u++) to[i * BLOCK_ROWS + u] = w[i * step + u];
+    const int64_t n_blocks = w->n_units / BLOCK_ROWS;
+    for (int64_t i = 0; i < w->n_terms; i++)
+        for (int64_t block = 0; block < n_blocks; block++)
+            for (int u = 0; u < BLOCK_ROWS; u++)
+                w->to[(block * w->n_terms + i) * BLOCK_ROWS + u] =
+                    w->from[i * w->step + block * BLOCK_ROWS + u];
 }
 
-/* A layer's weights as dense_vectors reads them, one after the other: part after part of the terms, in each
- * block after block of units. */
-static void arrange_layer(const ls_simd_layer *layer, const REAL *w, REAL *to)
+/* Asks for what arrange will need, n of n_parts parts from `begin` on: all of it would be waited for. */
+ALWAYS_INLINE void ask_for(const weights *w, int64_t begin, int64_t n, int64_t n_parts)
 {
-    const int64_t n_terms = part_length(layer->n_inputs), n_blocks = layer->units / BLOCK_ROWS;
-    for (int64_t begin = 0; begin < layer->n_inputs; begin += n_terms) {
-        const int64_t length = begin + n_terms < layer->n_inputs ? n_terms : layer->n_inputs - begin;
-        for (int64_t i = 0; i < length; i += SOME_TERMS)
-            for (int64_t block = 0; block < n_blocks; block++) {
-                const REAL *from = w + (begin + i) * layer->units + block * BLOCK_ROWS;
-                REAL *at = to + (block * length + i) * BLOCK_ROWS;
-                for (int64_t line = 0; line < SOME_TERMS * BLOCK_ROWS; line += LINE)
-                    __builtin_prefetch(at + AHEAD * length * BLOCK_ROWS + line, 1);
-                if (length - i >= SOME_TERMS) {
-                    arrange_block(SOME_TERMS, from, layer->units, at); /* a number that the compiler knows */
-                } else {
-                    arrange_block(length - i, from, layer->units, at);
-                }
-            }
-        to += length * n_blocks * BLOCK_ROWS;
-    }
-}
-
-static void arrange(const ls_simd_network *network, const void *parameters, void *arranged)
-{
-    for (int64_t l = 0; l < network->n_layers; l++) {
-        const ls_simd_layer *layer = &network->layers[l];
-        if (layer->is_arranged)
-            arrange_layer(layer, (const REAL *)parameters + layer->kernel, (REAL *)arranged + layer->kernel);
-    }
+    for (int64_t i = w->n_terms * begin / n_parts; i < w->n_terms * (begin + n) / n_parts; i++)
+        for (int64_t at = 0; at < w->n_units; at += LINE) {
+            __builtin_prefetch(w->from + i * w->step + at, 0, 2);
+            __builtin_prefetch(w->to + i * w->n_units + at, 1, 2);
+        }
 }

@@ -72,7 +72,7 @@ ALWAYS_INLINE vec derivative(ls_simd_fused activation, vec a)
 /* Copies the features of some steps into the workspace and computes all layers; the last one's row holds
  * sums (logits) afterwards. */
 ALWAYS_INLINE void forward(const ls_simd_network *network, const REAL *parameters, const REAL *packed,
-                           int64_t n_steps, int64_t width, REAL *workspace, bool with_slopes)
+                           int64_t n_steps, int64_t width, REAL *workspace, bool with_slopes, bool arranges)
 {
     const int64_t n_features = network->n_features, n_v = n_steps * (width / VL),
                   label_values = ls_simd_label_values(network);
@@ -82,7 +82,7 @@ ALWAYS_INLINE void forward(const ls_simd_network *network, const REAL *parameter
                 store(row_at(workspace, LS_SIMD_ROW_FEATURES + i) + step * width + lane, load(packed + lane));
     for (int64_t l = 0; l < network->n_layers; l++) {
         const ls_simd_layer *layer = &network->layers[l];
-        forward_layer(network, layer, parameters, workspace, n_v, l == network->n_layers - 1);
+        forward_layer(network, layer, parameters, workspace, n_v, l == network->n_layers - 1, arranges);
         if (l < network->n_layers - 1 && layer->backward == LS_SIMD_SLOPE)
             activate_rows(layer, workspace, n_v, with_slopes);
     }
@@ -169,7 +169,7 @@ static void gradient(const ls_simd_network *network, const void *parameters, con
     for (int64_t begin = 0; begin < group->n_steps; begin += LS_SIMD_STEPS) {
         const int64_t left = group->n_steps - begin, n_steps = left < LS_SIMD_STEPS ? left : LS_SIMD_STEPS;
         if (network->dropper.drop) network->dropper.drop(network->dropper.context, begin, n_steps);
-        forward(network, parameters, packed, n_steps, width, workspace, true);
+        forward(network, parameters, packed, n_steps, width, workspace, true, group->arranges && begin == 0);
         finish(network, packed, n_steps, width, workspace, true, losses, measures);
         for (int64_t l = network->n_layers - 1; l > 0; l--)
             backward_layer(&network->layers[l], parameters, workspace, n_steps * n_parts);
@@ -202,7 +202,7 @@ static void measure(const ls_simd_network *network, const void *parameters, cons
     clear_losses(network, losses);
     for (int64_t begin = 0; begin < group->n_steps; begin += LS_SIMD_STEPS) {
         const int64_t left = group->n_steps - begin, n_steps = left < LS_SIMD_STEPS ? left : LS_SIMD_STEPS;
-        forward(network, parameters, packed, n_steps, width, workspace, false);
+        forward(network, parameters, packed, n_steps, width, workspace, false, group->arranges && begin == 0);
         if (measures) finish(network, packed, n_steps, width, workspace, false, losses, measures);
         /* Those of a plain network are still sums. */
         if (outputs && (network->is_plain || !measures))
@@ -275,7 +275,6 @@ extern const ls_simd_kernel LS_SIMD_SYMBOL;
 const ls_simd_kernel LS_SIMD_SYMBOL = {
     .name = LS_SIMD_ISA,
     .lanes = VL,
-    .arrange = arrange,
     .gradient = gradient,
     .measure = measure,
     .judge = judge,

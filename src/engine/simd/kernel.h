@@ -67,7 +67,7 @@ typedef struct ls_simd_network {
     double label_smoothing, huber_delta;
     ls_simd_dropper dropper; /* drop is NULL if no layer drops any */
     int64_t spread_row;      /* of the workspace: from here on derivatives of a wide layer in another order */
-    const void *arranged;    /* the weights as arrange leaves them, or NULL */
+    void *arranged;          /* room for weights as products read them, n_parameters values, or NULL */
     ls_simd_layer *layers;
     ls_simd_tile *tiles;
     int64_t *tile_rows; /* their tables */
@@ -124,15 +124,12 @@ typedef struct ls_simd_group {
     const void *packed;
     int64_t n_steps, width;
     int64_t lanes; /* of width that shards have */
+    bool arranges; /* the weights are new: network->arranged is to be filled */
 } ls_simd_group;
 
 typedef struct ls_simd_kernel {
     const char *name; /* of the instruction set */
     int lanes;        /* of a hardware vector */
-    /* Copies the weights of layers that are arranged so that the products forward read them one after the
-     * other: the terms of a wide kernel lie pages apart, those backward side by side. arranged has room for
-     * n_parameters values. Worth it for more than a few vectors of samples. */
-    void (*arrange)(const ls_simd_network *network, const void *parameters, void *arranged);
     /* Sums over the group's samples: the gradient to sums, or with `add`, for a group of 2 to LS_SIMD_STEPS
      * steps, added to them; the rest added to *measures. workspace has n_rows rows. A group of more than
      * LS_SIMD_STEPS steps is one of a single shard: its chunks are folded each, and then added in order. */

@@ -32,7 +32,8 @@ typedef struct dense {
     int64_t n_in;
     const REAL *w;
     int64_t step_in, step_out;
-    const REAL *arranged; /* forward, w as arrange leaves it, or NULL */
+    REAL *arranged; /* forward, w in the order of its blocks, or NULL */
+    bool arranges;  /* it is still to be put there */
     REAL *out;
     int64_t n_out;
     const REAL *bias;         /* of the rows of out, forward */
@@ -86,39 +87,65 @@ ALWAYS_INLINE void dense_block(int n_j, int n_v, bool backward, const dense *d, 
         }
 }
 
-/* Rows [begin, end) of out, a panel. */
+/* A panel: some rows of out, whose weights are used for all vectors of samples before others are. */
 typedef struct panel {
     int64_t begin, end;
+    int64_t n_v;
+    weights w, next; /* forward, if they are arranged: its own, and those of the panel after it */
 } panel;
 
-ALWAYS_INLINE void dense_vectors(int n_v, bool backward, const dense *d, panel rows, int64_t at, terms part)
+/* Those of rows [begin, end), as far as they are whole blocks: part after part of the terms. */
+ALWAYS_INLINE weights panel_weights(const dense *d, int64_t begin, int64_t end, terms part)
+{
+    const int64_t n_arranged = d->n_out / BLOCK_ROWS * BLOCK_ROWS, length = part.end - part.begin;
+    if (end > n_arranged) end = n_arranged;
+    return (weights){.from = d->w + part.begin * d->step_in + begin,
+                     .step = d->step_in,
+                     .n_terms = length,
+                     .n_units = end > begin ? end - begin : 0,
+                     .to = d->arranged + part.begin * n_arranged + begin * length};
+}
+
+ALWAYS_INLINE void dense_vectors(int n_v, bool backward, const dense *d, const panel *rows, int64_t at,
+                                 terms part)
 {
     const int n_rows = n_v == 1 ? SINGLE_ROWS : n_v == BLOCK_VECTORS ? BLOCK_ROWS : 2;
-    int64_t j = rows.begin;
+    int64_t j = rows->begin;
     if (!backward && d->arranged && n_rows == BLOCK_ROWS) {
-        const int64_t length = part.end - part.begin;
-        const REAL *w = d->arranged + part.begin * (d->n_out / BLOCK_ROWS * BLOCK_ROWS - BLOCK_ROWS);
-        for (; j + n_rows <= rows.end; j += n_rows)
-            dense_block(n_rows, n_v, backward, d, w + j * length, n_rows, 1, j, at, part);
+        const REAL *w = rows->w.to - part.begin * BLOCK_ROWS;
+        const int64_t height = rows->end - rows->begin;
+        for (; j + n_rows <= rows->end; j += n_rows, w += rows->w.n_terms * BLOCK_ROWS) {
+            if (d->arranges)
+                ask_for(&rows->next, at / VL * height + (j - rows->begin) * n_v, n_rows * n_v,
+                        rows->n_v * height);
+            dense_block(n_rows, n_v, backward, d, w, n_rows, 1, j, at, part);
+        }
     } else {
-        for (; j + n_rows <= rows.end; j += n_rows)
+        for (; j + n_rows <= rows->end; j += n_rows)
             dense_block(n_rows, n_v, backward, d, d->w + j * d->step_out, d->step_in, d->step_out, j, at,
                         part);
     }
-    for (; j + 2 <= rows.end; j += 2)
+    for (; j + 2 <= rows->end; j += 2)
         dense_block(2, n_v, backward, d, d->w + j * d->step_out, d->step_in, d->step_out, j, at, part);
-    if (j < rows.end)
+    if (j < rows->end)
         dense_block(1, n_v, backward, d, d->w + j * d->step_out, d->step_in, d->step_out, j, at, part);
 }
 
-ALWAYS_INLINE void dense_panel(bool backward, const dense *d, panel rows, int64_t n_v, terms part)
+ALWAYS_INLINE void dense_panel(bool backward, const dense *d, int64_t begin, int64_t end, int64_t n_v,
+                               terms part)
 {
+    panel rows = {.begin = begin, .end = end, .n_v = n_v};
     int64_t v = 0;
-    if (rows.end - rows.begin < BLOCK_ROWS)
-        for (; v + 4 <= n_v; v += 4) dense_vectors(4, backward, d, rows, v * VL, part);
+    if (!backward && d->arranged) {
+        rows.w = panel_weights(d, begin, end, part);
+        rows.next = panel_weights(d, end, end + PANEL_ROWS, part);
+        if (d->arranges) arrange(&rows.w);
+    }
+    if (end - begin < BLOCK_ROWS)
+        for (; v + 4 <= n_v; v += 4) dense_vectors(4, backward, d, &rows, v * VL, part);
     for (; v + BLOCK_VECTORS <= n_v; v += BLOCK_VECTORS)
-        dense_vectors(BLOCK_VECTORS, backward, d, rows, v * VL, part);
-    if (v < n_v) dense_vectors(1, backward, d, rows, v * VL, part);
+        dense_vectors(BLOCK_VECTORS, backward, d, &rows, v * VL, part);
+    if (v < n_v) dense_vectors(1, backward, d, &rows, v * VL, part);
 }
 
 /* One vector of samples and up to four rows of few terms: nothing but their sums, which saves half of the
@@ -146,30 +173,30 @@ ALWAYS_INLINE void compute_dense(bool backward, const dense *d, int64_t n_v)
 {
     if (n_v == 1 && compute_few(backward, d)) return;
     if (d->n_in <= MAX_TERMS && d->n_in * d->n_out <= NEAR_WEIGHTS) {
-        dense_panel(backward, d, (panel){0, d->n_out}, n_v, (terms){0, d->n_in, true, true});
+        dense_panel(backward, d, 0, d->n_out, n_v, (terms){0, d->n_in, true, true});
         return;
     }
     const int64_t n_terms = part_length(d->n_in);
     for (int64_t begin = 0; begin < d->n_in; begin += n_terms) {
         const int64_t end = begin + n_terms < d->n_in ? begin + n_terms : d->n_in;
         for (int64_t j = 0; j < d->n_out; j += PANEL_ROWS)
-            dense_panel(backward, d, (panel){j, j + PANEL_ROWS < d->n_out ? j + PANEL_ROWS : d->n_out}, n_v,
+            dense_panel(backward, d, j, j + PANEL_ROWS < d->n_out ? j + PANEL_ROWS : d->n_out, n_v,
                         (terms){begin, end, begin == 0, end == d->n_in});
     }
 }
 
 /* Outputs of a layer; of the last one the logits. */
 static void forward_layer(const ls_simd_network *network, const ls_simd_layer *layer, const REAL *parameters,
-                          REAL *workspace, int64_t n_v, bool is_last)
+                          REAL *workspace, int64_t n_v, bool is_last, bool arranges)
 {
+    const bool is_arranged = network->arranged && layer->is_arranged;
     const dense d = {.in = row_at(workspace, layer->input_row),
                      .n_in = layer->n_inputs,
                      .w = parameters + layer->kernel,
                      .step_in = layer->units,
                      .step_out = 1,
-                     .arranged = network->arranged && layer->is_arranged
-                                     ? (const REAL *)network->arranged + layer->kernel
-                                     : NULL,
+                     .arranged = is_arranged ? (REAL *)network->arranged + layer->kernel : NULL,
+                     .arranges = is_arranged && arranges,
                      .out = row_at(workspace, layer->output_row),
                      .n_out = layer->units,
                      .bias = parameters + layer->bias,

@@ -122,15 +122,6 @@ static ls_status simd_create(ls_engine *engine)
     return LS_OK;
 }
 
-/* Before a call for so many rows. */
-static void arrange_weights(const ls_engine *engine, int64_t n_rows)
-{
-    simd_state *state = engine->state;
-    state->network.arranged = n_rows >= ARRANGED_ROWS ? state->arranged : NULL;
-    if (state->network.arranged)
-        state->kernel->arrange(&state->network, engine->model->parameters, state->arranged);
-}
-
 /* Masks for some steps of the group that is computed. */
 static void drop(void *context, int64_t begin, int64_t n_steps)
 {
@@ -262,12 +253,17 @@ static void simd_gradient(ls_engine *engine, const void *packed, const int64_t *
     const size_t size = value_size(engine);
     int64_t n_samples = 0;
     int level = 0; /* sums that wait */
-    if (state->arranged) arrange_weights(engine, rows_of(shard_rows, n_shards));
+    bool arranges = true;
+    if (state->arranged)
+        state->network.arranged = rows_of(shard_rows, n_shards) >= ARRANGED_ROWS ? state->arranged : NULL;
     for (int64_t s = 0, done = 1; s < n_shards; done++) {
         const shard_group shards = group_of(state, shard_rows + s, n_shards - s);
         n_samples += shards.n_rows;
-        const ls_simd_group group = {
-            .packed = at, .n_steps = shards.n_steps, .width = shards.width, .lanes = shards.lanes};
+        const ls_simd_group group = {.packed = at,
+                                     .n_steps = shards.n_steps,
+                                     .width = shards.width,
+                                     .lanes = shards.lanes,
+                                     .arranges = arranges};
         /* A right half of one chunk adds itself to its left neighbour, which is what the tree would do with
          * its sums. */
         const bool add = done % 2 == 0 && group.n_steps > 1 && group.n_steps <= LS_SIMD_STEPS;
@@ -281,9 +277,11 @@ static void simd_gradient(ls_engine *engine, const void *packed, const int64_t *
             state->group_width = group.width;
             state->group_sample = engine->first_sample;
         }
-        if (group.n_steps > 0)
+        if (group.n_steps > 0) {
             state->kernel->gradient(&state->network, engine->model->parameters, &group, state->workspace, add,
                                     sums, &state->measures[at_level]);
+            arranges = false;
+        }
         engine->first_sample += shards.n_rows;
         s += shards.n_shards;
         at += (size_t)(group.n_steps * group.width * state->row_values) * size;
@@ -335,18 +333,18 @@ static void turn_outputs(const ls_engine *engine, int64_t unit_values, int64_t n
 static void simd_measure(ls_engine *engine, const void *x, const void *y, int64_t n_rows, ls_metrics *metrics,
                          void *outputs)
 {
-    const simd_state *state = engine->state;
+    simd_state *state = engine->state;
     const size_t size = value_size(engine), row_size = (size_t)engine->model->n_features * size,
                  y_size = (size_t)ls_targets_row_values(&engine->targets) * size,
                  output_size = (size_t)ls_model_n_outputs(engine->model) * size;
     const int64_t most = MEASURED_STEPS * state->max_lanes;
-    arrange_weights(engine, n_rows);
+    state->network.arranged = n_rows >= ARRANGED_ROWS ? state->arranged : NULL;
     for (int64_t row = 0, rows; row < n_rows; row += rows) {
         ls_simd_measures measures = {0};
         rows = n_rows - row < most ? n_rows - row : most;
-        const ls_simd_group group =
-            pack_measured(engine, (const char *)x + (size_t)row * row_size,
-                          metrics ? (const char *)y + (size_t)row * y_size : NULL, rows);
+        ls_simd_group group = pack_measured(engine, (const char *)x + (size_t)row * row_size,
+                                            metrics ? (const char *)y + (size_t)row * y_size : NULL, rows);
+        group.arranges = row == 0;
         state->kernel->measure(&state->network, engine->model->parameters, &group, state->workspace,
                                metrics ? &measures : NULL, outputs ? state->outputs : NULL);
         if (outputs)

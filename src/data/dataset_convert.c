@@ -5,13 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/wide.h"
+
 /* A double beyond this rounds to an infinite float. */
 static const double float_limit = 0x1.ffffffp127;
 
 /* Copies n values with conversion, returns whether all are good. The condition is on the source, so that its
  * width is the only one in the comparison, and the loop has no exit: both let the compiler use vectors. */
 #define DEFINE_COPY(name, from, to, word, is_bad)                                                            \
-    static bool name(const void *restrict source, void *restrict target, int64_t n)                          \
+    LS_WIDE static bool name(const void *restrict source, void *restrict target, int64_t n)                  \
     {                                                                                                        \
         const from *restrict in = source;                                                                    \
         to *restrict out = target;                                                                           \
@@ -105,7 +107,7 @@ bool ls_dataset_convert(ls_array_kind kind, ls_dtype dtype, ls_value_check check
     return copy_functions[check][kind][dtype](source, target, n);
 }
 
-bool ls_dataset_all_finite(ls_dtype dtype, const void *values, int64_t n)
+LS_WIDE bool ls_dataset_all_finite(ls_dtype dtype, const void *values, int64_t n)
 {
     if (dtype == LS_FLOAT32) {
         const float *singles = values;

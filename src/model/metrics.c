@@ -1,6 +1,3 @@
-#include <math.h>
-#include <string.h>
-
 #include "lockstep/evaluate.h"
 
 #include <math.h>

@@ -9,39 +9,35 @@ enum { PIECE_ROWS = 1 << 14, LANES = 8 };
 /* What the ranks add up: each quantity such that the greatest of all ranks is that of the whole set. */
 enum { NEGATIVE_MINIMUM, MAXIMUM, HAS_FRACTIONS, HAS_OTHER_SUMS, N_EXTREMES };
 
-/* Of a single column, with vectors: each lane has its own extremes. */
-LS_WIDE static void take_values(const double *values, int64_t n, double extremes[N_EXTREMES])
+/* n values, behind which there is room for LANES more, with vectors: each lane has its own extremes. */
+LS_WIDE static void take_values(double *values, int64_t n, double extremes[N_EXTREMES])
 {
     double least[LANES], most[LANES];
-    uint64_t fractions[LANES] = {0}, others[LANES] = {0};
-    for (int k = 0; k < LANES; k++) least[k] = most[k] = values[0];
-    for (int64_t i = 0; i < n; i += LANES) {
-        const double *v = values + (i + LANES <= n ? i : n - LANES);
+    uint64_t fractions[LANES] = {0};
+    for (int k = 0; k < LANES; k++) least[k] = most[k] = values[n + k] = values[n - 1];
+    for (int64_t i = 0; i < n; i += LANES)
         for (int k = 0; k < LANES; k++) {
-            least[k] = v[k] < least[k] ? v[k] : least[k];
-            most[k] = v[k] > most[k] ? v[k] : most[k];
-            fractions[k] |= v[k] != floor(v[k]) ? 1 : 0;
-            others[k] |= v[k] != 1 ? 1 : 0;
+            const double v = values[i + k];
+            least[k] = v < least[k] ? v : least[k];
+            most[k] = v > most[k] ? v : most[k];
+            fractions[k] |= v != floor(v) ? 1 : 0;
         }
-    }
     for (int k = 0; k < LANES; k++) {
         if (-least[k] > extremes[NEGATIVE_MINIMUM]) extremes[NEGATIVE_MINIMUM] = -least[k];
         if (most[k] > extremes[MAXIMUM]) extremes[MAXIMUM] = most[k];
         if (fractions[k]) extremes[HAS_FRACTIONS] = 1;
-        if (others[k]) extremes[HAS_OTHER_SUMS] = 1;
     }
 }
 
-static void take_row(const double *row, int64_t n_columns, double extremes[N_EXTREMES])
+/* Whether the columns of any row add up to something else than 1. */
+static bool has_other_sums(const double *values, int64_t n_rows, int64_t n_columns)
 {
-    double sum = 0;
-    for (int64_t i = 0; i < n_columns; i++) {
-        if (-row[i] > extremes[NEGATIVE_MINIMUM]) extremes[NEGATIVE_MINIMUM] = -row[i];
-        if (row[i] > extremes[MAXIMUM]) extremes[MAXIMUM] = row[i];
-        if (row[i] != floor(row[i])) extremes[HAS_FRACTIONS] = 1;
-        sum += row[i];
+    for (int64_t row = 0; row < n_rows; row++, values += n_columns) {
+        double sum = 0;
+        for (int64_t i = 0; i < n_columns; i++) sum += values[i];
+        if (sum != 1) return true;
     }
-    if (sum != 1) extremes[HAS_OTHER_SUMS] = 1;
+    return false;
 }
 
 static ls_status scan_own_rows(ls_session *session, ls_dataset *dataset, int64_t n_columns,
@@ -50,17 +46,14 @@ static ls_status scan_own_rows(ls_session *session, ls_dataset *dataset, int64_t
     const int64_t n = ls_dataset_n_samples(dataset), begin = ls_split(n, session->size, session->rank),
                   end = ls_split(n, session->size, session->rank + 1);
     double *values;
-    LS_TRY(ls_alloc(&values, (size_t)(PIECE_ROWS * n_columns), sizeof *values, "targets"));
+    LS_TRY(ls_alloc(&values, (size_t)(PIECE_ROWS * n_columns + LANES), sizeof *values, "targets"));
     ls_status status = LS_OK;
-    for (int64_t row = begin; row < end && status == LS_OK; row += PIECE_ROWS) {
+    for (int64_t row = begin; row < end; row += PIECE_ROWS) {
         const int64_t rows = end - row < PIECE_ROWS ? end - row : PIECE_ROWS;
         status = ls_dataset_read_targets(dataset, row, rows, values);
-        if (status == LS_OK && n_columns == 1 && rows >= LANES) {
-            take_values(values, rows, extremes);
-            continue;
-        }
-        for (int64_t i = 0; i < rows && status == LS_OK; i++)
-            take_row(values + i * n_columns, n_columns, extremes);
+        if (status != LS_OK) break;
+        take_values(values, rows * n_columns, extremes);
+        if (extremes[HAS_OTHER_SUMS] == 0) extremes[HAS_OTHER_SUMS] = has_other_sums(values, rows, n_columns);
     }
     ls_free(values);
     return status;

@@ -78,12 +78,13 @@ static ls_status judge_classes(ls_scores *scores)
     }
     for (int64_t i = 0; i < scores->n_classes; i++) {
         ls_class_scores *class = &scores->classes[i];
-        const double right = (double)class->n_correct, real = (double)class->n_samples,
-                     predicted = (double)class->n_predicted;
-        if (real + predicted == 0) continue;
-        class->recall = real > 0 ? right / real : 0;
-        class->precision = predicted > 0 ? right / predicted : 0;
-        class->f1 = 2 * right / (real + predicted);
+        const ls_metrics m = {.tp = class->n_correct,
+                              .fp = class->n_predicted - class->n_correct,
+                              .fn = class->n_samples - class->n_correct};
+        if (m.tp + m.fp + m.fn == 0) continue;
+        class->precision = ls_metrics_precision(&m);
+        class->recall = ls_metrics_recall(&m);
+        class->f1 = ls_metrics_f1(&m);
         n_occurring++;
         mean->n_samples += class->n_samples;
         mean->n_predicted += class->n_predicted;

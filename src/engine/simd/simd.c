@@ -122,6 +122,12 @@ static ls_status simd_create(ls_engine *engine)
     return LS_OK;
 }
 
+/* Before a call for so many rows, the first of whose groups fills it. */
+static void choose_arranged(simd_state *state, int64_t n_rows)
+{
+    state->network.arranged = n_rows >= ARRANGED_ROWS ? state->arranged : NULL;
+}
+
 /* Masks for some steps of the group that is computed. */
 static void drop(void *context, int64_t begin, int64_t n_steps)
 {
@@ -254,8 +260,7 @@ static void simd_gradient(ls_engine *engine, const void *packed, const int64_t *
     int64_t n_samples = 0;
     int level = 0; /* sums that wait */
     bool arranges = true;
-    if (state->arranged)
-        state->network.arranged = rows_of(shard_rows, n_shards) >= ARRANGED_ROWS ? state->arranged : NULL;
+    if (state->arranged) choose_arranged(state, rows_of(shard_rows, n_shards));
     for (int64_t s = 0, done = 1; s < n_shards; done++) {
         const shard_group shards = group_of(state, shard_rows + s, n_shards - s);
         n_samples += shards.n_rows;
@@ -338,7 +343,7 @@ static void simd_measure(ls_engine *engine, const void *x, const void *y, int64_
                  y_size = (size_t)ls_targets_row_values(&engine->targets) * size,
                  output_size = (size_t)ls_model_n_outputs(engine->model) * size;
     const int64_t most = MEASURED_STEPS * state->max_lanes;
-    state->network.arranged = n_rows >= ARRANGED_ROWS ? state->arranged : NULL;
+    choose_arranged(state, n_rows);
     for (int64_t row = 0, rows; row < n_rows; row += rows) {
         ls_simd_measures measures = {0};
         rows = n_rows - row < most ? n_rows - row : most;
